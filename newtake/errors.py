@@ -1,0 +1,9 @@
+"""What went wrong through no fault of ours."""
+
+
+class BadInput(ValueError):
+    """One line that says what is wrong and what would be right.  The command line prints it and exits with 2."""
+
+
+class Cancelled(KeyboardInterrupt):
+    """Somebody asked long work to stop.  Raised by `track`; the command line exits with 130."""
