@@ -1,0 +1,136 @@
+"""`Video`: a clip, read lazily, with its timing and its sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput
+from .footage import RATE, Footage, Size, by, fitted, small_enough
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """A clip of at least one frame: `len(video)`, and `video[a:b]` gives frames (f 3 h w), float32 in [-1, 1].
+
+    Only the frames asked for are decoded, and none is kept.  Taking them in ascending order decodes the clip once.
+    """
+
+    take: Callable[[range], Tensor]                     # frames by number, ascending -> (f 3 h w)
+    size: Size                                          # width, height
+    times: tuple[Fraction, ...]                         # when each frame is shown, seconds
+    end: Fraction                                       # when the last frame is taken away
+    path: Path | None = None                            # None: made in memory
+    audio: Path | None = None                           # the file its sound is in; None: silent
+    covers_clip: bool = True                            # all frames of its file, so the sound belongs to it
+    notes: tuple[str, ...] = ()                         # what was scaled, cropped, left out on reading: a line each
+    comment: str = ""                                   # the container's comment
+
+    @classmethod
+    def read(
+        cls, path: str | Path, frames: int | None = None, start: int = 0, stride: int = 1, size: Size | None = None,
+    ) -> Video:
+        """A clip from a video file, an animation, a folder of pictures, or one picture (a clip of one frame).
+
+        `frames` (None: as many as there are) from number `start`, every `stride`-th; scaled to cover `size` (width, height;
+        None: its own) and cropped in the middle.  Raises BadInput for what cannot be read and for frames that are not there.
+        """
+        for name, value, least in (("frames", frames, 1), ("start", start, 0), ("stride", stride, 1)):
+            if value is not None and value < least:
+                raise BadInput(f"{name} must be at least {least}, not {value}")
+        if size is not None and min(size) < 1:
+            raise BadInput(f"size must be at least 1x1, not {by(size)}")
+        path = Path(path)
+        found = footage(path, None if frames is None else start + (frames - 1) * stride + 1)
+        size = size or found.size
+        small_enough("the size asked for", size)
+        numbers = chosen(found, frames, start, stride)
+        times, end = timing(found, numbers)
+        return cls(
+            lambda some: found.frames(numbers[some.start:some.stop:some.step], size), size, times, end, path, found.audio,
+            covers_clip=found.whole and len(numbers) == len(found.times),
+            notes=found.notes + fitted(found.size, size), comment=found.comment)
+
+    @classmethod
+    def of(cls, frames: Tensor, rate: Fraction | float = RATE, like: Video | None = None) -> Video:
+        """A clip of frames (f 3 h w) in [-1, 1] in memory; `like`: whose timing and sound it takes over, instead of a rate."""
+        take = partial(picked, frames)
+        count, _, height, width = frames.shape
+        if like is None:
+            rate = Fraction(rate).limit_denominator(100_000)
+            return cls(take, (width, height), tuple(number / rate for number in range(count)), count / rate)
+        if count != len(like):
+            raise BadInput(f"{count} frames cannot take over the timing of {len(like)}; give them a rate")
+        return cls(take, (width, height), like.times, like.end, None, like.audio, like.covers_clip)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, which: slice) -> Tensor:      # (f 3 h w)
+        if not isinstance(which, slice):
+            raise TypeError("a Video gives frames by slice: video[3:4]")
+        numbers = range(len(self))[which]
+        if not numbers or numbers.step < 0:
+            raise IndexError(f"a slice of a Video has at least one frame and goes forwards: {which} of {len(self)} frames")
+        return self.take(numbers)
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second; the mean, where the timing varies."""
+        return len(self) / (self.end - self.times[0])
+
+    def write(self, path: str | Path, lossless: bool = False, comment: str = "") -> tuple[str, ...]:
+        """Writes what the path's ending says: .mp4 .mov .mkv (h264), .gif, .webp, a folder of PNG (no ending), or, for a
+        clip of one frame, .png or .jpg.  Returns what was changed or left out, a line each.
+
+        Count, times and sound are kept; the sound's packets are copied where the clip covers its file.  `lossless`: .mp4 and
+        .mov in h264 RGB, .mkv in FFV1, and .webp; pixels are then kept to 8 bits.  `comment` goes into the container.
+        Nothing is left half-written.  Raises BadInput for an ending it does not know and a place that cannot be written.
+        """
+        from .write import write
+        return write(self, Path(path), lossless, comment)
+
+
+def footage(path: Path, enough: int | None) -> Footage:
+    from .movie import movie
+    from .pictures import SUFFIXES, folder, picture
+
+    if path.is_dir():
+        return folder(path)
+    if not path.exists():
+        raise BadInput(f"no such file: {path}")
+    if not path.is_file():
+        raise BadInput(f"{path} is neither a file nor a folder")
+    return picture(path) if path.suffix.lower() in SUFFIXES else movie(path, enough)
+
+
+def chosen(found: Footage, frames: int | None, start: int, stride: int) -> range:
+    """The numbers of the frames asked for, or BadInput that says how many there are."""
+    there = len(found.times)
+    if start >= there:
+        raise BadInput(f"{found.name} has {there} frames, numbered from 0: it cannot start at {start}")
+    numbers = range(start, there, stride)
+    if frames is not None and frames > len(numbers):
+        raise BadInput(f"{found.name} has {there} frames: {len(numbers)} from {start} in steps of {stride}, not {frames}")
+    return numbers[:frames]
+
+
+def timing(found: Footage, numbers: range) -> tuple[tuple[Fraction, ...], Fraction]:
+    """The times of some frames, and when the last of them is taken away."""
+    steps = (*found.times, found.end)
+    times, after = tuple(steps[number] for number in numbers), numbers[-1] + numbers.step
+    if after < len(steps):
+        return times, steps[after]
+    mean = (found.end - found.times[0]) / len(found.times)
+    return times, steps[-1] + (after - len(found.times)) * mean
+
+
+def picked(frames: Tensor, numbers: range) -> Tensor:   # (f 3 h w)
+    return frames[numbers.start:numbers.stop:numbers.step]

@@ -1,0 +1,96 @@
+"""Frames that are played in order and stay on disk until somebody asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from einops import rearrange
+from PIL import Image, ImageOps
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Size = tuple[int, int]                                  # width, height
+Shot = Callable[[], Image.Image]                        # a frame that becomes a picture once it is called
+
+MOST_PIXELS = 80_000_000                                # of one picture; beyond it lie decompression bombs
+RATE = Fraction(8)                                      # frames a second, where a clip does not say
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """What reading found.  Times are in seconds, as the file has them.
+
+    Frames are always played from the first one on: seeking is exact in some codecs only.  A player that has stopped stays
+    where it is for whoever asks next, so a clip read in chunks is decoded once.
+    """
+
+    name: str
+    play: Callable[[], Iterator[Shot]]
+    times: tuple[Fraction, ...]
+    end: Fraction                                       # when the last frame is taken away
+    size: Size                                          # upright, with square pixels
+    whole: bool = True                                  # False: there is more, which nobody asked for
+    notes: tuple[str, ...] = ()
+    audio: Path | None = None                           # the file the sound is in; None: silent
+    comment: str = ""
+    idle: list[tuple[int, Iterator[Shot]]] = field(default_factory=list, repr=False)    # players, and the frame each is at
+
+    def frames(self, numbers: range, size: Size) -> Tensor:                             # (f 3 h w)
+        """Frames by number (ascending), scaled to cover `size` and cropped in the middle."""
+        return as_frames([ImageOps.fit(shot(), size, Image.Resampling.LANCZOS) for shot in self._shots(numbers)])
+
+    def _shots(self, numbers: range) -> Iterator[Shot]:
+        try:
+            at, player = self.idle.pop()
+        except IndexError:
+            at, player = 0, self.play()
+        if at > numbers[0]:
+            at, player = 0, self.play()
+        for number in range(at, numbers[-1] + 1):
+            shot = next(player, None)
+            if shot is None:
+                raise BadInput(f"{self.name} has changed since it was opened: frame {number} is gone; read it again")
+            if number in numbers:
+                yield shot
+        self.idle.append((numbers[-1] + 1, player))
+
+
+def as_frames(images: Sequence[Image.Image | np.ndarray]) -> Tensor:                    # (f 3 h w) in [-1, 1]
+    import torch
+
+    pixels = torch.from_numpy(np.stack([np.asarray(image) for image in images]))
+    frames = torch.empty((len(images), 3, *pixels.shape[1:3]))
+    return frames.copy_(rearrange(pixels, "f h w c -> f c h w")).div_(127.5).sub_(1)
+
+
+def as_pixels(frames: Tensor) -> np.ndarray:                                            # (f h w 3) bytes
+    scaled = frames.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).byte()
+    return rearrange(scaled.cpu().numpy(), "f c h w -> f h w c")
+
+
+def fitted(found: Size, wanted: Size) -> tuple[str, ...]:
+    """What `Footage.frames` does to the pictures, in words."""
+    factor = max(Fraction(wanted[0], found[0]), Fraction(wanted[1], found[1]))
+    scaled = (round(found[0] * factor), round(found[1] * factor))
+    return (*said("scaled", found, scaled), *said("cropped in the middle", scaled, wanted))
+
+
+def said(what: str, before: Size, after: Size) -> tuple[str, ...]:
+    return () if before == after else (f"{what} from {by(before)} to {by(after)}",)
+
+
+def by(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def small_enough(name: str, size: Size) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise BadInput(f"{name} is {by(size)}, which is too large: at most {MOST_PIXELS // 1_000_000} million pixels a picture")

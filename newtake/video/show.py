@@ -1,0 +1,74 @@
+"""Clips laid side by side, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import BadInput
+from .clip import Video
+from .footage import Size, as_frames, as_pixels
+from .write import aside
+
+GAP = 4                                                 # white pixels between clips
+TILE = (128, 512)                                       # smaller frames are enlarged on a sheet, larger ones made smaller
+
+
+def compare(source: Video, edit: Video, path: str | Path) -> tuple[str, ...]:
+    """Writes the source beside its edit, the source at the edit's height, in the source's timing and with its sound.
+
+    Returns notes as `Video.write` does.  Raises BadInput if they differ in their number of frames.
+    """
+    if len(source) != len(edit):
+        raise BadInput(f"the source has {len(source)} frames and the edit {len(edit)}: compare clips of one length")
+    height = edit.size[1]
+    width = round(source.size[0] * height / source.size[1])
+
+    def take(numbers: range):                           # (f 3 h w)
+        which = slice(numbers.start, numbers.stop, numbers.step)
+        pairs = zip(as_pixels(source[which]), as_pixels(edit[which]), strict=True)
+        return as_frames([beside([resized(left, (width, height)), right]) for left, right in pairs])
+
+    both = Video(take, (width + GAP + edit.size[0], height), source.times, source.end, None, source.audio, source.covers_clip)
+    return both.write(path)
+
+
+def sheet(videos: Video | Sequence[Video], path: str | Path, columns: int = 8) -> None:
+    """A PNG with a row a clip: at most `columns` of its frames, spread evenly from the first to the last.
+
+    Tiny frames are enlarged by a whole factor without smoothing, large ones made smaller.
+    """
+    rows = []
+    for video in [videos] if isinstance(videos, Video) else videos:
+        numbers = np.linspace(0, len(video) - 1, min(columns, len(video))).round().astype(int)
+        rows.append(beside([tile(as_pixels(video[number:number + 1])[0]) for number in numbers.tolist()]))
+    with aside(Path(path)) as part:
+        Image.fromarray(beside([row.transpose(1, 0, 2) for row in rows]).transpose(1, 0, 2)).save(part, "PNG")
+
+
+def tile(pixels: np.ndarray) -> np.ndarray:             # (h w 3) -> (h w 3)
+    longest = max(pixels.shape)
+    if longest <= TILE[1]:
+        factor = max(1, TILE[0] // longest)
+        return pixels.repeat(factor, 0).repeat(factor, 1)
+    image = Image.fromarray(pixels)
+    image.thumbnail((TILE[1], TILE[1]), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def resized(pixels: np.ndarray, size: Size) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def beside(tiles: Sequence[np.ndarray]) -> np.ndarray:  # (h w 3) each -> (h w 3)
+    """Tiles from left to right with white between and below."""
+    height = max(tile.shape[0] for tile in tiles)
+    gap = np.full((height, GAP, 3), 255, np.uint8)
+    parts = []
+    for tile in tiles:
+        below = ((0, height - tile.shape[0]), (0, 0), (0, 0))
+        parts += [gap, np.pad(tile, below, constant_values=255)]
+    return np.concatenate(parts[1:], 1)

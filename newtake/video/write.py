@@ -1,0 +1,209 @@
+"""Writing clips: everything is made aside, under another name in the same folder, and moved into place when it is whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+from PIL import Image
+
+from ..errors import BadInput
+from ..track import track
+from .footage import Size, as_pixels, said
+from .movie import EXACT
+from .tracks import Clock, recorded
+
+if TYPE_CHECKING:
+    from .clip import Video
+
+CHUNK = 4                                               # frames in memory at a time
+STILLS = (".png", ".jpg", ".jpeg")
+BT709 = (1, 1, 1, 1)                                    # primaries, transfer, matrix; range: MPEG, which is limited
+# Threads are fixed, because the bits depend on how many there are.
+X264 = {"crf": "16", "preset": "fast", "threads": "4"}
+INDEX_FIRST = {"movflags": "+faststart"}
+
+
+@dataclass(frozen=True)
+class Coding:
+    container: str
+    codec: str
+    pixels: str
+    options: dict[str, str] = field(default_factory=dict)
+    header: dict[str, str] = field(default_factory=dict)
+    clock: int | None = None                            # ticks a second; None: as the times need
+    speaks: bool = True                                 # holds sound and a comment
+
+
+CODINGS = {                                             # (ending, lossless)
+    (".mp4", False): Coding("mp4", "libx264", "yuv420p", X264, INDEX_FIRST),
+    (".mp4", True): Coding("mp4", "libx264rgb", "rgb24", X264 | {"crf": "0"}, INDEX_FIRST),
+    (".mov", False): Coding("mov", "libx264", "yuv420p", X264, INDEX_FIRST),
+    (".mov", True): Coding("mov", "libx264rgb", "rgb24", X264 | {"crf": "0"}, INDEX_FIRST),
+    (".mkv", False): Coding("matroska", "libx264", "yuv420p", X264, clock=1000),
+    (".mkv", True): Coding("matroska", "ffv1", "bgr0", clock=1000),
+    (".gif", False): Coding("gif", "gif", "pal8", clock=100, speaks=False),
+    # FFmpeg's libwebp, not libwebp_anim, nor Pillow: those make one frame of two that are equal.
+    (".webp", False): Coding("webp", "libwebp", "bgra", {"quality": "90"}, {"loop": "0"}, 1000, False),
+    (".webp", True): Coding("webp", "libwebp", "bgra", {"lossless": "1"}, {"loop": "0"}, 1000, False),
+}
+
+
+def write(video: Video, path: Path, lossless: bool, comment: str) -> tuple[str, ...]:
+    """See `Video.write`."""
+    ending = path.suffix.lower()
+    if not ending:
+        write = write_folder
+    elif ending in STILLS:
+        write = write_still
+    elif (ending, False) in CODINGS:
+        write = write_movie
+    else:
+        known = " ".join((*dict.fromkeys(name for name, _ in CODINGS), *STILLS))
+        raise BadInput(f"a clip cannot be written as {ending}: use {known}, or a name without ending for a folder of pictures")
+    if lossless and ending in (".gif", ".jpg", ".jpeg"):
+        raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png or a folder")
+    with aside(path) as part:
+        return write(video, part, ending, lossless, comment)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A name in the same folder to write to, moved to `path` at the end and removed after a failure."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        if path.is_dir():
+            replaceable(path)
+        yield part
+        if path.is_dir():
+            os.replace(path, old := part.with_suffix(".old"))
+            os.replace(part, path)
+            shutil.rmtree(old)
+        else:
+            os.replace(part, path)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part)
+        elif part.exists():
+            part.unlink()
+
+
+def replaceable(folder: Path) -> None:
+    if folder.suffix or any(not file.name.startswith("frame_") for file in folder.iterdir()):
+        raise BadInput(f"{folder} is a folder that holds other things: name a new one, or a file such as {folder / 'edit.mp4'}")
+
+
+def write_folder(video: Video, part: Path, ending: str, lossless: bool, comment: str) -> tuple[str, ...]:
+    part.mkdir()
+    for number, pixels in enumerate(pictures(video)):
+        Image.fromarray(pixels).save(part / f"frame_{number:05d}.png")
+    return (f"a folder keeps no rate: it was {float(video.rate):g} a second", *left_out(video, comment, "a folder"))
+
+
+def write_still(video: Video, part: Path, ending: str, lossless: bool, comment: str) -> tuple[str, ...]:
+    if len(video) > 1:
+        raise BadInput(f"{len(video)} frames do not fit in one {ending}: use .mp4, or a name without ending for a folder")
+    kind, options = ("PNG", {}) if ending == ".png" else ("JPEG", {"quality": 95, "subsampling": 0})
+    Image.fromarray(next(pictures(video))).save(part, kind, **options)
+    return left_out(video, comment, ending)
+
+
+def write_movie(video: Video, part: Path, ending: str, lossless: bool, comment: str) -> tuple[str, ...]:
+    coding = CODINGS[ending, lossless]
+    size = even(video.size) if coding.pixels == "yuv420p" else video.size
+    options = {"fflags": "+bitexact", **coding.header}
+    with (recorded(video.audio if coding.speaks and video.covers_clip else None) as sound,
+          av.open(f"file:{part.absolute()}", "w", format=coding.container, options=options) as container):
+        if coding.speaks and comment:
+            container.metadata["comment"] = comment
+        unheard = sound.join(container, ending)
+        origin = sound.start(video.times[0])
+        clock = Clock.of([time - origin for time in (*video.times, video.end)], coding.clock)
+        stream = opened_stream(container, coding, size, video.rate, clock)
+        for pixels, time, (start, end) in zip(pictures(video), video.times, pairwise(clock.steps), strict=True):
+            frame = coloured(widened(pixels, size), coding.pixels)
+            frame.pts, frame.time_base, frame.duration = start, clock.tick, end - start
+            mux(container, sound.until(time))
+            mux(container, stream.encode(frame))
+        mux(container, stream.encode())
+        mux(container, sound.until(None))
+    unsaid = left_out(video, "" if coding.speaks else comment, ending, coding.speaks)
+    return (*said("edges repeated to make the size even:", video.size, size), *clock.notes, *unheard, *unsaid)
+
+
+def opened_stream(container: OutputContainer, coding: Coding, size: Size, rate: Fraction, clock: Clock) -> VideoStream:
+    stream = container.add_stream(coding.codec, rate=rate.limit_denominator(100_000), options=coding.options)
+    assert isinstance(stream, VideoStream)
+    stream.width, stream.height, stream.pix_fmt = *size, coding.pixels
+    context = stream.codec_context
+    context.time_base = clock.tick
+    if coding.pixels == "yuv420p":
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = BT709
+    return stream
+
+
+def mux(container: OutputContainer, packets: Iterable[Packet]) -> None:
+    for packet in packets:
+        container.mux(packet)
+
+
+def coloured(pixels: np.ndarray, kind: str) -> VideoFrame:
+    """A frame of RGB pixels (h w 3) in the encoder's own kind of pixels."""
+    if kind == "pal8":
+        return few_colours(pixels)
+    frame = VideoFrame.from_ndarray(pixels, format="rgb24")
+    if kind != "yuv420p":
+        return frame.reformat(format=kind)
+    return frame.reformat(
+        format=kind, interpolation=EXACT, dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG)
+
+
+def few_colours(pixels: np.ndarray) -> VideoFrame:
+    """A frame of 256 colours, its own ones."""
+    few = Image.fromarray(pixels).quantize(256, Image.Quantize.FASTOCTREE)     # 80 times as fast as the default, 1 dB less
+    colours = np.array(few.getpalette(), np.uint8).reshape(-1, 3)
+    palette = np.full((256, 4), 255, np.uint8)          # alpha, red, green, blue
+    palette[:len(colours), 1:] = colours
+    return VideoFrame.from_ndarray((np.asarray(few), palette), format="pal8")   # pyright: ignore[reportArgumentType]
+
+
+def even(size: Size) -> Size:
+    """yuv420p keeps one colour for two by two pixels."""
+    return size[0] + size[0] % 2, size[1] + size[1] % 2
+
+
+def widened(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Pixels (h w 3) with the right and lower edge repeated up to `size`."""
+    height, width, _ = pixels.shape
+    return np.pad(pixels, ((0, size[1] - height), (0, size[0] - width), (0, 0)), mode="edge")
+
+
+def left_out(video: Video, comment: str, what: str, holds_sound: bool = False) -> tuple[str, ...]:
+    """What does not go with the pictures, in words."""
+    if video.audio and holds_sound and not video.covers_clip:
+        return ("the sound is left out: the frames are only a part of its clip",)
+    lost = [name for name, so in (("sound", video.audio and not holds_sound), ("comment", comment)) if so]
+    return (f"left out, because {what} holds none: {', '.join(lost)}",) if lost else ()
+
+
+def pictures(video: Video) -> Iterator[np.ndarray]:     # (h w 3) bytes each
+    for first in track(range(0, len(video), CHUNK), "writing"):
+        yield from as_pixels(video[first:first + CHUNK])
