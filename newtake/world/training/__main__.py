@@ -1,0 +1,104 @@
+"""The built-in checkpoint and the judge, from nothing: `python -m newtake.world.training`.  Killed, it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler
+from safetensors.torch import save_file
+
+from ...show import shown
+from ..judge import Judge
+from . import autoencoder, denoiser, judging
+from .data import Pictures, pictures
+
+PACKAGE = Path(__file__).parents[2]
+CHANNELS, SIZE, HELD = 6, 64, 10_000_000                # of latents; pixels; the first seed of held-out pictures
+PARTS = ("autoencoder", "judge", "denoiser")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make world", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".world"), help="renders and unfinished trainings")
+    parser.add_argument("--out", type=Path, default=PACKAGE / "models" / "tiny", help="where the checkpoint goes")
+    parser.add_argument("--pictures", type=int, default=40_000)
+    parser.add_argument("--steps", type=int, nargs=3, metavar=tuple(p.upper() for p in PARTS), default=(6500, 2500, 6000))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="train these only; what is there is read")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    job = parser.parse_args()
+    torch.manual_seed(0)
+    with shown():
+        make(job, pictures(job.work, job.pictures, SIZE), pictures(job.work, 1000, SIZE, held=True, first=HELD))
+
+
+def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
+    steps = dict(zip(PARTS, job.steps, strict=True))
+    spent: dict[str, float] = {}
+
+    def part(name: str, work: Callable[[], None]) -> None:
+        if name in job.parts:
+            start = time.monotonic()
+            work()
+            spent[name] = time.monotonic() - start
+
+    def train_autoencoder() -> None:
+        net = autoencoder.build(CHANNELS).to(job.device)
+        autoencoder.train(net, seen, steps["autoencoder"], job.work / "autoencoder.pt")
+        z = autoencoder.latents(net.eval(), seen)
+        net.register_to_config(scaling_factor=round(1 / z.std().item(), 4))
+        net.half().save_pretrained(job.out / "vae")
+
+    def train_judge() -> None:
+        judge = Judge().to(job.device)
+        judging.train(judge, seen, steps["judge"], job.work / "judge.pt")
+        weights = {name: z.half().contiguous().cpu() for name, z in judge.state_dict().items()}
+        save_file(weights, PACKAGE / "world" / "judge.safetensors")
+
+    def train_denoiser() -> None:
+        vae = AutoencoderKL.from_pretrained(job.out / "vae").float().to(job.device).eval()
+        clip = denoiser.tokenizer(job.out / "tokenizer")
+        net = denoiser.Denoiser(len(clip), clip.eos_token_id, CHANNELS).to(job.device)
+        z = autoencoder.latents(vae, seen) * vae.config.scaling_factor
+        denoiser.train(net, clip, seen, z, steps["denoiser"], job.work / "denoiser.pt")
+        write(net, job.out)
+
+    part("autoencoder", train_autoencoder)
+    part("judge", train_judge)
+    part("denoiser", train_denoiser)
+    card(job, spent)
+
+
+def write(net: denoiser.Denoiser, out: Path) -> None:
+    """The rest of a diffusers folder."""
+    net.unet.half().save_pretrained(out / "unet")
+    net.text.half().save_pretrained(out / "text_encoder")
+    DDIMScheduler(**denoiser.SCHEDULE).save_pretrained(out / "scheduler")
+    index: dict[str, object] = {
+        "_class_name": "StableDiffusionPipeline", "safety_checker": [None, None], "feature_extractor": [None, None],
+        "scheduler": ["diffusers", "DDIMScheduler"], "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"], "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+    }
+    (out / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+def card(job: argparse.Namespace, spent: dict[str, float]) -> None:
+    """What was trained, for how long, and the hashes of the weights, kept beside them."""
+    kept = job.out / "training.json"
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    weights = [*sorted(job.out.rglob("*.safetensors")), PACKAGE / "world" / "judge.safetensors"]
+    known |= {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
+    for name, seconds in spent.items():
+        known[name] = {"steps": dict(zip(PARTS, job.steps, strict=True))[name], "minutes_of_this_run": round(seconds / 60, 1)}
+    known["sha256"] = {str(p.relative_to(PACKAGE)): sha256(p.read_bytes()).hexdigest() for p in weights if p.exists()}
+    kept.write_text(json.dumps(known, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

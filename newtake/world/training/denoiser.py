@@ -1,0 +1,88 @@
+"""The text encoder and the denoiser of the built-in checkpoint, trained together on latents encoded once.
+
+Ho et al., NeurIPS 2020, arXiv 2006.11239; captions dropped for classifier-free guidance (Ho & Salimans 2022, arXiv 2207.12598);
+loss weighted by min-SNR (Hang et al., ICCV 2023, arXiv 2303.09556, section 3.4).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from ..scene import STYLE_NAMES, STYLE_WORDINGS, WORDINGS, Scene
+from .data import ATTRIBUTES, Pictures
+from .fit import fit
+
+BATCH, DROPPED, GAMMA, LONGEST = 32, 0.1, 5.0, 32
+SCHEDULE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
+                set_alpha_to_one=False, steps_offset=1, clip_sample=False, prediction_type="epsilon")
+END = "<|endoftext|>"
+
+
+def tokenizer(folder: Path) -> CLIPTokenizer:
+    """CLIP's kind of byte pairs, learned from the world's own captions until every word is one token."""
+    words = sorted({word for wording in range(len(WORDINGS) * len(STYLE_WORDINGS)) for style in STYLE_NAMES
+                    for name, known in {**ATTRIBUTES, "style": (style,)}.items() for value in known
+                    for word in Scene(**{"style": style, name: value}).caption(wording).split()})
+    pairs = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    pairs.pre_tokenizer = pre_tokenizers.Whitespace()
+    letters = [chr(c) for c in range(33, 127)]
+    pairs.train_from_iterator([words] * 2, trainers.BpeTrainer(
+        vocab_size=10_000, end_of_word_suffix="</w>", initial_alphabet=letters, min_frequency=1, show_progress=False))
+    learned = json.loads(pairs.to_str())["model"]
+    vocab = dict.fromkeys([*letters, *(c + "</w>" for c in letters), *learned["vocab"], "<|startoftext|>", END])
+    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in learned["merges"]]
+    made = CLIPTokenizer(vocab={token: i for i, token in enumerate(vocab)}, merges=merges, model_max_length=LONGEST)
+    made.save_pretrained(folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+class Denoiser(nn.Module):
+    """Text encoder and U-Net as one thing to train."""
+
+    def __init__(self, vocabulary: int, end: int, channels: int):
+        super().__init__()
+        torch.manual_seed(0)
+        self.text = CLIPTextModel(CLIPTextConfig(
+            vocab_size=vocabulary, hidden_size=128, intermediate_size=384, num_hidden_layers=3, num_attention_heads=4,
+            max_position_embeddings=LONGEST, projection_dim=128, eos_token_id=end, bos_token_id=end - 1, pad_token_id=end))
+        self.unet = UNet2DConditionModel(
+            sample_size=16, in_channels=channels, out_channels=channels, block_out_channels=(64, 128, 160), layers_per_block=1,
+            down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+            cross_attention_dim=128, attention_head_dim=(2, 4, 5), norm_num_groups=16,
+        ).to(memory_format=torch.channels_last)
+
+    def forward(self, z: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
+        return self.unet(z, t, self.text(tokens).last_hidden_state).sample
+
+
+def train(net: Denoiser, clip: CLIPTokenizer, seen: Pictures, latents: Tensor, steps: int, state: Path) -> None:
+    """`latents` (many c h w), scaled to a standard deviation of one."""
+    device = next(net.parameters()).device
+    signal = DDIMScheduler(**SCHEDULE).alphas_cumprod
+    captions = [[seen.caption(i, w) for w in range(len(WORDINGS) * len(STYLE_WORDINGS))] for i in range(len(seen.pixels))]
+    tokens = {said: None for row in captions for said in row} | {"": None}
+    read = clip(list(tokens), padding="max_length", truncation=True, return_tensors="pt").input_ids
+    tokens = dict(zip(tokens, read, strict=True))
+
+    def loss(generator):
+        draw = lambda high, many=BATCH: torch.randint(high, (many,), generator=generator)
+        chosen, wording, t = draw(len(latents)), draw(len(captions[0])), draw(len(signal))
+        dropped = torch.rand(BATCH, generator=generator) < DROPPED
+        said = torch.stack([tokens["" if no else captions[i][w]] for i, w, no in zip(chosen, wording, dropped, strict=True)])
+        noise = torch.randn(BATCH, *latents.shape[1:], generator=generator)
+        a = signal[t][:, None, None, None]
+        z = a.sqrt() * latents[chosen] + (1 - a).sqrt() * noise
+        out = net(z.contiguous(memory_format=torch.channels_last).to(device), t.to(device), said.to(device)).float()
+        snr = signal[t] / (1 - signal[t])
+        weight = (snr.clamp(max=GAMMA) / snr).to(device)
+        return (weight * (out - noise.to(device)).square().mean((1, 2, 3))).mean()
+
+    fit(net, loss, steps, 5e-4, state, "training the denoiser", every=100)
