@@ -7,3 +7,7 @@ class BadInput(ValueError):
 
 class Cancelled(KeyboardInterrupt):
     """Somebody asked long work to stop.  Raised by `track`; the command line exits with 130."""
+
+
+class Note(UserWarning):
+    """Nothing is wrong, but the caller should be told.  The command line prints it and goes on."""

@@ -314,8 +314,10 @@ def test_compare_lays_the_source_on_the_left_with_its_sound_and_times(tmp_path):
     source = Video.read(container(tmp_path / "clip.mp4", moving(6, 64, 48), sound=("aac", 1)))
     compare(source, Video.of(-moving(6)), tmp_path / "compare.mp4")
     both = Video.read(tmp_path / "compare.mp4")
-    assert both.size == (32 + 4 + 32, 24) and both.times == source.times and both.audio
-    assert psnr(both[:][..., 36:], -moving(6)) > 20 and psnr(both[:][..., :32], moving(6)) < psnr(both[:][..., 36:], -moving(6))
+    assert both.size == (256 + 4 + 256, 192) and both.times == source.times and both.audio
+    larger = moving(6).repeat_interleave(8, -2).repeat_interleave(8, -1)
+    left, right = both[:][..., :256], both[:][..., 260:]
+    assert psnr(right, -larger) > 20 and psnr(left, larger) > psnr(left, -larger)
     with pytest.raises(BadInput, match="6 frames and the edit 5"):
         compare(source, Video.of(moving(5)), tmp_path / "no.mp4")
 

@@ -14,25 +14,27 @@ from .footage import Size, as_frames, as_pixels
 from .write import aside
 
 GAP = 4                                                 # white pixels between clips
+COMPARED = 256                                          # pixels up to which tiny clips are enlarged beside each other
 TILE = (128, 512)                                       # smaller frames are enlarged on a sheet, larger ones made smaller
 
 
 def compare(source: Video, edit: Video, path: str | Path) -> tuple[str, ...]:
     """Writes the source beside its edit, the source at the edit's height, in the source's timing and with its sound.
 
-    Returns notes as `Video.write` does.  Raises BadInput if they differ in their number of frames.
+    Tiny clips are enlarged by a whole factor without smoothing.  Returns notes as `Video.write` does.  Raises BadInput if they differ in their number of frames.
     """
     if len(source) != len(edit):
         raise BadInput(f"the source has {len(source)} frames and the edit {len(edit)}: compare clips of one length")
-    height = edit.size[1]
-    width = round(source.size[0] * height / source.size[1])
+    factor = max(1, COMPARED // max(edit.size))
+    right = edit.size[0] * factor, edit.size[1] * factor
+    left = round(source.size[0] * right[1] / source.size[1]), right[1]
 
     def take(numbers: range):                           # (f 3 h w)
         which = slice(numbers.start, numbers.stop, numbers.step)
         pairs = zip(as_pixels(source[which]), as_pixels(edit[which]), strict=True)
-        return as_frames([beside([resized(left, (width, height)), right]) for left, right in pairs])
+        return as_frames([beside([sized(one, left), sized(other, right)]) for one, other in pairs])
 
-    both = Video(take, (width + GAP + edit.size[0], height), source.times, source.end, None, source.audio, source.covers_clip)
+    both = Video(take, (left[0] + GAP + right[0], right[1]), source.times, source.end, None, source.audio, source.covers_clip)
     return both.write(path)
 
 
@@ -53,14 +55,17 @@ def tile(pixels: np.ndarray) -> np.ndarray:             # (h w 3) -> (h w 3)
     longest = max(pixels.shape)
     if longest <= TILE[1]:
         factor = max(1, TILE[0] // longest)
-        return pixels.repeat(factor, 0).repeat(factor, 1)
+        return sized(pixels, (pixels.shape[1] * factor, pixels.shape[0] * factor))
     image = Image.fromarray(pixels)
     image.thumbnail((TILE[1], TILE[1]), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def resized(pixels: np.ndarray, size: Size) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+def sized(pixels: np.ndarray, size: Size) -> np.ndarray:    # (h w 3) -> (h w 3)
+    """Smoothed, unless pixels become whole blocks."""
+    height, width, _ = pixels.shape
+    blocks = size[0] % width == 0 and size[1] % height == 0
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST if blocks else Image.Resampling.LANCZOS))
 
 
 def beside(tiles: Sequence[np.ndarray]) -> np.ndarray:  # (h w 3) each -> (h w 3)

@@ -1,0 +1,16 @@
+"""Shapes of the core are checked in the tests, and there only."""
+
+import jaxtyping
+import pytest
+import torch
+
+CHECKED = ["newtake.levels", "newtake.guidance", "newtake.attention", "newtake.inversion"]
+
+torch.set_num_threads(1)                                # the least noise, and room for other workers
+jaxtyping.install_import_hook(CHECKED, "shapecheck.checked")
+
+
+@pytest.fixture(autouse=True)
+def without_gradients():
+    with torch.no_grad():
+        yield

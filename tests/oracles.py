@@ -1,0 +1,115 @@
+"""FateZero with stored maps, written naively: every map of the inversion is kept and edited as a map, a target at a time.
+
+It shares nothing with the package but a network, its levels and what is asked.  Frames look at themselves and the middle.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from newtake.levels import Level
+from newtake.methods.method import Change, Request
+
+Maps = dict[tuple[str, bool], Tensor]                   # (layer, whether cross) -> (f heads n m)
+
+
+class Processor:
+    """Attention in three lines; every map goes through `oracle.hook`."""
+
+    def __init__(self, oracle: "StoredMaps", name: str):
+        self.oracle, self.name = oracle, name
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, **_):
+        cross = encoder_hidden_states is not None
+        heads = lambda z: z.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+        context = encoder_hidden_states if cross else hidden_states
+        q, k, v = heads(attn.to_q(hidden_states)), heads(attn.to_k(context)), heads(attn.to_v(context))
+        if not cross:
+            middle = (len(k) - 1) // 2
+            k, v = (torch.stack([torch.cat([frame, z[middle]], 1) for frame in z]) for z in (k, v))
+        p = self.oracle.hook((q @ k.mT * attn.scale).softmax(-1), self.name, cross)
+        return attn.to_out[0]((p @ v).transpose(1, 2).flatten(2))
+
+
+@dataclass
+class StoredMaps:
+    """One edit of one target; `at_step[i]` are its latents after step i."""
+
+    net: UNet2DConditionModel
+    levels: list[Level]
+    ask: Request
+    self_until: float
+    cross_until: float
+    mask: float | None
+    blend: bool
+    guidance: float = 7.5
+    z: list[Tensor] = field(default_factory=list)       # the path, noise first
+    store: list[Maps] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.hook = lambda p, name, cross: p
+        self.net.set_attn_processor({name: Processor(self, name) for name in self.net.attn_processors})
+
+    def eps(self, z: Tensor, at: Level, tokens: Tensor) -> Tensor:
+        return self.net(z[0].to(self.net.dtype), at.t, tokens.expand(z.shape[1], -1, -1).to(self.net.dtype)).sample[None]
+
+    def invert(self, z0: Tensor) -> None:
+        self.z, self.store = [z0], [{} for _ in self.levels[1:]]
+        for i in reversed(range(len(self.levels) - 1)):
+            self.hook = lambda p, name, cross, i=i: self.store[i].setdefault((name, cross), p)
+            eps = self.eps(self.z[0], self.levels[i], self.ask.source.tokens)
+            clean, noisy = self.levels[i + 1], self.levels[i]
+            self.z.insert(0, noisy.alpha * (self.z[0] - clean.sigma * eps) / clean.alpha + noisy.sigma * eps)
+
+    def edit(self, target: int) -> list[Tensor]:
+        change, tokens = self.ask.changes[target], self.ask.targets.tokens[target:target + 1]
+        steps, z, own, at_step = len(self.levels) - 1, self.z[0], [], []
+        for i in range(steps):
+            at, down = self.levels[i], self.levels[i + 1]
+            self.hook = lambda p, name, cross: p
+            null = self.eps(z, at, self.ask.null.tokens)
+            mine: Maps = {}
+            self.hook = lambda p, name, cross, i=i, mine=mine: self.edited(p, (name, cross), i, mine, change)
+            eps = null + self.guidance * (self.eps(z, at, tokens) - null)
+            z = down.alpha * (z - at.sigma * eps) / at.alpha + down.sigma * eps
+            own += self.near(mine)
+            if self.blend and i + 1 > 0.2 * steps + 1e-9 and i + 2 <= 0.8 * steps + 1e-9:
+                h, w = z.shape[-2:]
+                inside = self.blob(self.near(self.store[i]), change.source, h, w) | self.blob(own, change.target, h, w)
+                z = torch.where(inside[None, :, None], z, self.z[i + 1])
+            at_step.append(z)
+        return at_step
+
+    def edited(self, p: Tensor, layer: tuple[str, bool], i: int, mine: Maps, change: Change) -> Tensor:
+        mine[layer] = p
+        source, share = self.store[i][layer], (i + 1) / (len(self.levels) - 1)
+        if layer[1]:
+            taught = change.edit(source, p, self.levels[i])
+            until = torch.full(p.shape[-1:], self.cross_until)
+            since = torch.zeros_like(until)
+            for token, (first, last) in change.shares.items():
+                since[token], until[token] = first, last
+            return torch.where((share > since + 1e-9) & (share <= until + 1e-9), taught, p)
+        if share > self.self_until + 1e-9:
+            return p
+        if self.mask is None:
+            return source
+        h, w = self.z[0].shape[-2:]
+        half = round((h * w / p.shape[2]) ** 0.5)
+        inside = self.blob(self.near(self.store[i]), change.source, h // half, w // half).to(p).flatten(1)[:, None, :, None]
+        return inside * p + (1 - inside) * source
+
+    def near(self, maps: Maps) -> list[Tensor]:
+        """Of the cross-attention those with the most query tokens, which are nearest to 16x16 in networks this small."""
+        crosses = [p for (_, cross), p in maps.items() if cross]
+        return [p for p in crosses if p.shape[2] == max(other.shape[2] for other in crosses)]
+
+    def blob(self, maps: list[Tensor], tokens: tuple[int, ...], h: int, w: int) -> Tensor:
+        heat = sum(p.mean(1)[..., list(tokens)].sum(-1) for p in maps) / len(maps)  # (f n)
+        high, wide = self.z[0].shape[-2:]
+        heat = F.max_pool2d(heat.reshape(-1, 1, high, wide), 3, 1, 1)
+        heat = F.interpolate(heat, (h, w))[:, 0]
+        return heat / heat.amax((1, 2), True) > self.mask

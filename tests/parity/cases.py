@@ -1,0 +1,102 @@
+"""Cases: inputs, settings and outputs of the authors' own code on small random networks.
+
+A case is a folder with case.json, tensors.safetensors and, for most, unet/ and temporal.safetensors.  Those beside this file
+always run; NEWTAKE_FIXTURES names a folder of more (default: ../shared/fixtures beside the repository).
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
+from torch import Tensor
+
+from newtake.attention.call import Call, Control
+from newtake.attention.frames import Look, look
+from newtake.models.model import Text
+from newtake.models.temporal import temporal_layers
+from newtake.models.unet import UNet
+
+HERE = Path(__file__).parent
+MORE = Path(os.environ.get("NEWTAKE_FIXTURES", HERE.parents[2] / "shared" / "fixtures"))
+
+
+@dataclass(frozen=True)
+class Case:
+    folder: Path
+
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        return json.loads((self.folder / "case.json").read_text())
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        return load_file(self.folder / "tensors.safetensors")
+
+    def is_of(self, method: str) -> bool:
+        return self.told.get("method", "").startswith(method)
+
+    def names(self, prefix: str) -> list[str]:
+        return sorted(name for name in self.told.get("tensors", {}) if name.startswith(prefix))
+
+    def latents(self, prefix: str) -> list[Tensor]:
+        """A numbered series, each (r f c h w)."""
+        return [by_frame(self.tensors[name]) for name in self.names(prefix + ".") if name.removeprefix(prefix + ".").isdigit()]
+
+    def text(self, name: str) -> Text:
+        return Text(self.tensors[name])
+
+    def model(self) -> UNet:
+        net = UNet2DConditionModel.from_pretrained(self.folder / "unet").eval().requires_grad_(False)
+        temporal = self.folder / "temporal.safetensors"
+        layers = temporal_layers(net, load_file(temporal)) if temporal.exists() else None
+        norms = "clip" if isinstance(self.told.get("group_norm"), dict) else "frame"
+        return UNet(net, self.told.get("scheduler", {"prediction_type": "epsilon"}), norms, layers)
+
+    def tokens(self, prompt: str, words: str | list[str]) -> tuple[int, ...]:
+        """Positions of words in one of the case's prompts ("source_prompt"); a word it does not have has none."""
+        positions = self.told["words"][self.told[prompt]]["token_index_of_word"]
+        split = words.split(" ") if isinstance(words, str) else [part for word in words for part in word.split(" ")]
+        return tuple(sorted({i for word in split for i in positions.get(word, [])}))
+
+
+def by_frame(z: Tensor) -> Tensor:
+    """(b c f h w), or (b c h w) of a picture, to (r f c h w)."""
+    return z.transpose(1, 2) if z.ndim == 5 else z[:, None]
+
+
+def cases(wanted: Callable[[Case], bool]) -> list:
+    """The cases of a kind as parameters of a test; one that says why, where there are none."""
+    found = sorted(path.parent for root in (HERE / "cases", MORE) if root.is_dir() for path in root.rglob("case.json"))
+    chosen = [case for case in map(Case, dict.fromkeys(found)) if wanted(case)]
+    missing = pytest.param(None, marks=pytest.mark.skip(reason=f"no such cases in {HERE / 'cases'} or NEWTAKE_FIXTURES"))
+    return [pytest.param(case, id=case.folder.name) for case in chosen] or [missing]
+
+
+def as_look(index: list[str | int]) -> Look:
+    """FateZero's index lists in our names; an empty one is the frame itself."""
+    return tuple({"mid": "middle"}.get(str(name), name) for name in index) or ("own",)
+
+
+def frame_attention(told: dict[str, Any]) -> Control:
+    """The frame attention of every block, as the case tells it."""
+    in_words = {"dense": ("dense",), "first_and_previous": ("first", "previous"), "normal": ("own",)}
+    blocks = told.get("per_block") or {}
+    looks = {name: look(*(in_words[seen] if isinstance(seen, str) else as_look(seen))) for name, seen in blocks.items()}
+    otherwise = look("first", "previous")               # Tune-A-Video: every block
+
+    def control(call: Call, attend):
+        return looks.get(call.site.name, otherwise)(call, attend)
+    return control
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """max |a - b| / max |expected|"""
+    assert a.shape == b.shape, (a.shape, b.shape)
+    return float((a - b).abs().max() / b.abs().max())

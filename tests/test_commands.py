@@ -1,0 +1,123 @@
+"""The product's commands, run as a person runs them: what they make, and what they say of mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from newtake import cli
+from newtake.video import Video
+from newtake.world import Scene
+from newtake.world.clips import video
+
+SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
+QUICK = ["--set", "steps=2", "--frames", "2"]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clips") / "a red ball.mp4"
+    video(Scene(frames=4, size=(64, 64))).write(path)
+    return str(path)
+
+
+def newtake(capsys, *arguments):
+    """Exit code, stdout, stderr."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_help_needs_no_torch():
+    script = "import sys; sys.argv = ['newtake', '--help']\nfrom newtake import cli\ntry: cli.main()\nexcept SystemExit: pass\n"
+    done = subprocess.run([sys.executable, "-c", script + "print('torch' in sys.modules)"], capture_output=True, text=True)
+    assert "edit" in done.stdout and done.stdout.endswith("False\n")
+
+
+def test_edit_makes_a_run_folder_and_rerun_the_same_bits(capsys, clip, tmp_path):
+    out = tmp_path / "run one"
+    code, said, told = newtake(capsys, "edit", clip, TARGET, "--source", SOURCE, *QUICK, "--out", out, "--json")
+    record = json.loads(said)
+    assert code == 0 and {p.name for p in out.iterdir()} == {"source.mp4", "edit.mp4", "compare.mp4", "sheet.png", "run.json"}
+    assert record["evaluations"] == 2 + 2 * 2 + 1       # inverting, guided, and the source in the steps that need it
+    assert len(Video.read(out / "edit.mp4")) == 2 and str(tmp_path) not in (out / "run.json").read_text()
+    code, _, told = newtake(capsys, "rerun", out, "--clip", clip)
+    assert code == 0 and "the same bits" in told and (tmp_path / "run one-again" / "edit.mp4").exists()
+
+
+def test_a_picture_is_a_clip_of_one_frame(capsys, tmp_path):
+    video(Scene(frames=1, size=(64, 64))).write(tmp_path / "photo.png")
+    code, said, _ = newtake(capsys, "edit", tmp_path / "photo.png", TARGET, "--source", SOURCE, "--set", "steps=2",
+                            "--out", tmp_path / "run")
+    assert code == 0 and said.strip().endswith("edit.png") and (tmp_path / "run" / "edit.png").exists()
+
+
+def test_what_the_built_in_checkpoint_does_not_know_is_said(capsys, clip, tmp_path):
+    code, _, told = newtake(capsys, "edit", clip, "a blue dragon on the grass", "--source", SOURCE, *QUICK, "--out", tmp_path / "r")
+    assert code == 0 and "does not know dragon" in told and "--model" in told
+
+
+def test_methods_are_listed_with_their_settings(capsys):
+    from newtake.methods import METHODS
+
+    _, said, _ = newtake(capsys, "methods", "--json")
+    assert set(json.loads(said)) == set(METHODS)
+    for name in METHODS:
+        _, said, _ = newtake(capsys, "methods", name, "--json")
+        shown = json.loads(said)
+        assert "arXiv" in shown["paper"] and {"steps", "guidance"} <= {s["name"] for s in shown["settings"]}
+
+
+@pytest.mark.parametrize("mistake, line", [
+    (["edit", "CLIP", TARGET], "--source"),
+    (["edit", "CLIP", " ", "--source", SOURCE], "empty"),
+    (["edit", "CLIP", TARGET, "--source", " "], "--source"),
+    (["edit", "nowhere.mp4", TARGET, "--source", SOURCE], "no such file"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--method", "magic"], "fatezero"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "magic=1"], "guidance"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "steps"], "NAME=VALUE"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "steps=0"], "between 1 and"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "self_until=2"], "between 0 and 1"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--frames", "9"], "4 frames"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--size", "big"], "WIDTHxHEIGHT"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--model", "FOLDER"], "FOLDER"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--model", "nobody/nothing"], "cached"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--device", "abacus"], "abacus"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--dtype", "int3"], "int3"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--word", "zebra"], "zebra"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=much"], "WORD=NUMBER"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "red=2"], "red"),
+    (["edit", "CLIP", TARGET + " " + "on the grass " * 12, "--source", SOURCE], "lost"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "--out"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP/run"], "--out"),
+    (["rerun", "FOLDER"], "no run folder"),
+    (["methods", "magic"], "fatezero"),
+    (["world", "clip", "a red dragon", "--out", "FOLDER/new"], "dragon"),
+    (["edit"], "clip"),
+    (["magic"], "magic"),
+])
+def test_a_mistake_is_one_line_and_leaves_nothing(capsys, clip, tmp_path, monkeypatch, mistake, line):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "FOLDER"
+    folder.mkdir()
+    arguments = [a.replace("CLIP", clip).replace("FOLDER", str(folder)) for a in mistake]
+    code, said, told = newtake(capsys, *arguments, *(QUICK[:2] if mistake[0] == "edit" and "steps=0" not in mistake else []))
+    told = [row for row in told.splitlines() if row]
+    assert code == 2 and said == "" and line in told[-1] and len(told) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["FOLDER"] and not [*folder.iterdir()]
+
+
+def test_an_interrupt_leaves_nothing_and_exits_130(clip, tmp_path):
+    command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, "--source", SOURCE, "--set", "steps=1000", "--out", "run"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as job:
+        assert job.stderr is not None
+        while "inverting" not in job.stderr.readline():
+            time.sleep(0.01)
+        job.send_signal(signal.SIGINT)
+        _, told = job.communicate(timeout=120)
+    assert job.returncode == 130 and "Traceback" not in told and "cancelled" in told and not [*tmp_path.iterdir()]

@@ -1,0 +1,91 @@
+"""Imports go downwards: read from the source, so that nothing has to be imported for it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "newtake"
+
+# A room may use the rooms on the lines below its own (and errors, which any may use).
+ORDER = [
+    {"__main__"},
+    {"cli", "studio"},
+    {"run", "sweep", "show"},
+    {"methods", "metrics", "world"},
+    {"inversion", "tuning"},
+    {"models"},
+    {"attention", "words", "guidance"},
+    {"levels", "video"},
+    {"track", "shapes"},
+    {"errors"},
+]
+WITHIN = {                                              # on one line, and allowed
+    ("run", "show"), ("attention", "guidance"),
+}
+COMMON = {                                              # files of a room that its others may use
+    "methods": {"method"}, "inversion": {"trajectory"}, "metrics": {"report"},
+}
+ABOVE = {("world", "models"), ("world", "methods"), ("world", "metrics"), ("world", "show")}    # its commands
+DIFFUSERS = {"models", "attention/seam.py", "world"}    # who may import it
+
+
+def files() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[tuple[str, ...]]:
+    """What a file imports of newtake, as parts of names, and of others as ("!", name)."""
+    found = set()
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {own(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(own(node.module))
+        elif isinstance(node, ast.ImportFrom):
+            base = here[:len(here) - node.level]
+            parts = (*base, *(node.module or "").split(".")) if node.module else base
+            found |= {parts} if node.module else {(*parts, alias.name) for alias in node.names}
+    return found
+
+
+def own(name: str) -> tuple[str, ...]:
+    parts = tuple(name.split("."))
+    return parts[1:] if parts[0] == "newtake" else ("!", parts[0])
+
+
+def line(room: str) -> int:
+    return next(i for i, rooms in enumerate(ORDER) if room in rooms)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downwards(path):
+    here = room_of(path)
+    if here == "__init__":
+        return                                          # the names the package offers, fetched when asked for
+    for other in {parts[0] for parts in imported(path) if parts and parts[0] != "!"} - {here}:
+        allowed = line(other) > line(here) or (here, other) in WITHIN | ABOVE
+        assert allowed, f"{here} imports {other}, which stands above it or beside it"
+
+
+@pytest.mark.parametrize("room", COMMON)
+def test_siblings_do_not_know_each_other(room):
+    for path in (path for path in files() if room_of(path) == room and path.stem != "__init__"):
+        siblings = {parts[1] for parts in imported(path) if parts[0] == room and len(parts) > 1}
+        assert siblings <= COMMON[room], path.name
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_who_knows_diffusers(path):
+    inside = path.relative_to(PACKAGE).as_posix()
+    if not any(inside == place or inside.startswith(f"{place}/") for place in DIFFUSERS):
+        assert ("!", "diffusers") not in imported(path)
+
+
+def test_every_room_has_its_line():
+    assert {room_of(path) for path in files()} - {"__init__"} <= set().union(*ORDER)

@@ -1,0 +1,63 @@
+"""A trajectory in a folder is the trajectory, bit for bit, or is not there."""
+
+from dataclasses import fields
+
+import networks
+import pytest
+import torch
+from networks import drawn
+
+from newtake.errors import BadInput
+from newtake.inversion import trajectory
+from newtake.inversion.trajectory import Trajectory
+from newtake.levels import diffusion
+from newtake.models.model import Text
+
+
+def full(steps: int = 3) -> Trajectory:
+    series = lambda count, *shape, seed: [drawn(*shape, seed=seed + i).float() for i in range(count)]
+    null = [Text(drawn(1, 5, 4, seed=i), dict(text_embeds=drawn(1, 3, seed=i))) for i in range(steps)]
+    latents = (1, 2, 4, 3, 5)
+    return Trajectory(
+        diffusion(networks.SCHEDULER, steps), series(steps + 1, *latents, seed=0), series(steps, *latents, seed=10), null,
+        series(steps, *latents, seed=20), series(steps + 1, *latents, seed=30), series(steps, 2, 5, 3, 5, seed=40), pinned=True,
+    )
+
+
+def tensors(path: Trajectory) -> dict[str, list[torch.Tensor]]:
+    lists = {f.name: getattr(path, f.name) for f in fields(path) if f.name not in ("levels", "null", "pinned")}
+    nulls = [z for text in path.null or [] for z in (text.tokens, *text.extra.values())]
+    return {name: series for name, series in lists.items() if series is not None} | {"null": nulls}
+
+
+@pytest.mark.parametrize("kind", ["all there is", "latents only"])
+def test_round_trip(tmp_path, kind):
+    path = full()
+    if kind == "latents only":
+        path = Trajectory(path.levels, path.z, path.z[1:])
+    folder = tmp_path / "cache" / "path"
+    path.save(folder)
+    path.save(folder)
+    again = Trajectory.load(folder)
+    assert again.levels == path.levels and again.pinned == path.pinned
+    before, after = tensors(path), tensors(again)
+    assert before.keys() == after.keys()
+    for name, series in before.items():
+        assert len(series) == len(after[name]) and all(map(torch.equal, series, after[name])), name
+    assert [path.name for path in folder.parent.iterdir()] == ["path"]
+
+
+def test_half_written_is_not_there(tmp_path, monkeypatch):
+    folder, count = tmp_path / "path", iter(range(2))
+    real = trajectory.save_file
+    monkeypatch.setattr(trajectory, "save_file", lambda *given: (next(count), real(*given)))
+    with pytest.raises(StopIteration):
+        full().save(folder)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="holds no inversion that was finished"):
+        Trajectory.load(folder)
+    monkeypatch.undo()
+    full().save(folder)
+    (folder / "manifest.json").write_text('{"format": 0}')
+    with pytest.raises(BadInput, match="written by another version"):
+        Trajectory.load(folder)
