@@ -1,0 +1,40 @@
+# Everything needs Python >= 3.10 and make; the virtual environment is made on the way.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check bench world clean
+
+demo: $(VENV)/demo            ## the main job: a built-in clip, edited by the built-in checkpoint
+	$(BIN)/newtake demo --out runs/demo
+	@echo "The edit lies in runs/demo: edit.mp4, compare.mp4 (source and edit side by side), sheet.png, run.json"
+
+test: check                   ## lint, types, tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: $(VENV)/dev
+	$(BIN)/ruff check
+	$(BIN)/pyright
+
+bench: $(VENV)/dev            ## the figures in the README
+	$(BIN)/python benchmarks/checkpoint.py
+	$(BIN)/python benchmarks/editing.py
+
+world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
+	$(BIN)/python -m newtake.world.training
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) -e .[dev]
+	@touch $@ $(VENV)/demo

@@ -1,0 +1,5 @@
+"""`python -m newtake`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,189 @@
+"""The command line.  Results on stdout, progress and notes on stderr.
+
+Exit codes: 0 done, 2 bad input (one line), 130 cancelled, 1 our own fault.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import BadInput
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  help="Edit a real video with words.")
+world = typer.Typer(rich_markup_mode=None, help="The miniature world: clips whose edits have true answers.")
+app.add_typer(world, name="world")
+
+Option = typer.Option
+Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of pictures, or one picture")]
+Source = Annotated[str, Option("--source", help="what the clip shows")]
+Out = Annotated[Path | None, Option("--out", help="the run folder; by default a new one in runs/")]
+Method = Annotated[str, Option("--method", help="see `newtake methods`")]
+Settings = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="a setting of the method; may be repeated")]
+Model = Annotated[str, Option("--model", help="tiny, a diffusers folder, a .safetensors file, or a cached hub id")]
+Frames = Annotated[int | None, Option("--frames", help="how many frames; by default all")]
+Start = Annotated[int, Option("--start", help="the first frame")]
+Stride = Annotated[int, Option("--stride", help="every so many frames")]
+Size = Annotated[str | None, Option("--size", metavar="WxH", help="by default the network's own area in the clip's aspect")]
+Seed = Annotated[int, Option("--seed")]
+Device = Annotated[str | None, Option("--device", help="cpu, cuda, mps; by default the best there is")]
+Dtype = Annotated[str | None, Option("--dtype", help="float32, bfloat16 or float16; by default what the device is best at")]
+Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
+Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
+Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
+Json = Annotated[bool, Option("--json", help="print one JSON object")]
+
+
+@app.command()
+def edit(clip: Clip, target: Annotated[str, typer.Argument(help="what the clip should become")], source: Source = "",
+         method: Method = "fatezero", set: Settings = [], model: Model = "tiny", frames: Frames = None, start: Start = 0,
+         stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None, dtype: Dtype = None, word: Words = [],
+         weight: Weights = [], share: Shares = [], out: Out = None, as_json: Json = False):
+    """Edit a clip: what it shows becomes what the target says."""
+    from .run import Job
+
+    if not source.strip():
+        raise BadInput('say what the clip shows: --source "a red car on the grass"')
+    job = Job(clip, source, target, method, pairs(set, "--set"), tuple(word), numbers(weight, "--weight"),
+              numbers(share, "--share"), model, frames, start, stride, pixels(size), seed, device, dtype)
+    carry_out(job, out, as_json)
+
+
+@app.command()
+def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit go")] = Path("runs/demo")):
+    """The main job on a built-in clip with the built-in checkpoint."""
+    from .run import Job
+    from .world.clips import video
+    from .world.demo import SCENE, TARGET
+
+    clip = out.with_name(out.name + "-clip.mp4")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    video(SCENE).write(clip)
+    carry_out(Job(str(clip), SCENE.caption(), TARGET), out, False)
+
+
+@app.command()
+def rerun(run: Annotated[Path, typer.Argument(help="a run folder")],
+          clip: Annotated[str | None, Option("--clip", help="the clip, where it is not beside the run folder")] = None,
+          model: Annotated[str | None, Option("--model", help="the checkpoint, where it was a folder or a file")] = None,
+          out: Out = None, as_json: Json = False):
+    """Do a run again, from its run.json, and say whether the same bits came out."""
+    from .run import former, job_of
+
+    record = former(run)
+    again = carry_out(job_of(record, run, clip, model), out or run.with_name(run.name + "-again"), as_json)
+    same = again["edit"]["sha256"] == record["edit"]["sha256"]
+    tell("the same bits as before" if same else "not the same bits as before: see device and versions in both run.json")
+
+
+@app.command()
+def methods(name: Annotated[str | None, typer.Argument(help="one of them, with its settings")] = None, as_json: Json = False):
+    """The editing methods; with a name its settings, their defaults and its paper."""
+    from .methods import METHODS, named
+    from .methods.method import about, settings, values
+
+    if name is None:
+        listed = {n: dict(zip(("paper", "what"), about(cls), strict=True)) for n, cls in METHODS.items()}
+        say(listed, as_json, "\n".join(f"{n:12} {text['what']}" for n, text in listed.items()))
+        return
+    cls = named(name)
+    paper, what = about(cls)
+    defaults = values(cls())
+    rows = [{"name": s.name, "default": defaults[s.name], "type": s.type, "help": s.help, "least": s.least, "most": s.most}
+            for s in settings(cls)]
+    lines = "\n".join(f"  {r['name']:15} {typed(r['default']):12} {r['help']}" for r in rows)
+    text = f"{what}\n\n{paper}\n\nsettings, with --set:\n{lines}"
+    say({"name": name, "paper": paper, "what": what, "settings": rows}, as_json, text)
+
+
+@world.command("clip")
+def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car on the grass"')],
+               out: Annotated[Path, Option("--out", help="a folder for the clip, its masks and its truth")],
+               seed: Seed = 0,
+               becomes: Annotated[str | None, Option("--becomes", help="the edit whose true answer is wanted")] = None,
+               motion: Annotated[str | None, Option("--motion")] = None, size: Size = None,
+               frames: Annotated[int, Option("--frames")] = 16, rate: Annotated[float, Option("--rate")] = 8.0):
+    """Render a clip of the world, with its masks, its flow, and the true answer of an edit."""
+    from .world import Scene
+    from .world.clips import write
+    from .world.grammar import read
+
+    given = read(caption) | ({"motion": motion} if motion else {})
+    scene = Scene.sample(seed, **given, size=pixels(size) or (128, 128), frames=frames, rate=rate)
+    for path in write(scene, out, scene.becomes(**read(becomes)) if becomes else None):
+        print(path)
+
+
+# What commands share
+
+def carry_out(job: Any, out: Path | None, as_json: bool) -> dict[str, Any]:
+    from .run import new_folder, run
+    from .show import shown
+
+    out = out or new_folder(job)
+    with shown():
+        record = run(job, out)
+    for note in record["notes"]:
+        tell(note)
+    file = record["edit"]["file"]
+    tell(f"{record['clip']['frames']} frames in {sum(record['seconds'].values()):.0f} s; "
+         f"source and edit side by side: {out / file.replace('edit', 'compare')}")
+    say(record | {"folder": str(out)}, as_json, str(out / file))
+    return record
+
+
+def say(result: Any, as_json: bool, text: str) -> None:
+    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def typed(value: Any) -> str:
+    """A value as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value).lower()
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """NAME=VALUE, each."""
+    if wrong := [one for one in given if "=" not in one.strip("=")]:
+        raise BadInput(f"{option} takes NAME=VALUE, not {wrong[0]!r}")
+    return dict(one.split("=", 1) for one in given)
+
+
+def numbers(given: Sequence[str], option: str) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in pairs(given, option).items()}
+    except ValueError:
+        raise BadInput(f"{option} takes WORD=NUMBER, not {', '.join(given)}") from None
+
+
+def pixels(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if not (found := re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size)) or 0 in (both := tuple(map(int, found.groups()))):
+        raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
+    return both
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point: every mistake of the user is one line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        sys.exit(app(arguments or ["--help"], standalone_mode=False) or 0)
+    except BadInput as e:
+        line, code = str(e), 2
+    except typer.TyperException as e:
+        line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
+    except (KeyboardInterrupt, typer.Abort):
+        line, code = "cancelled; nothing was left half-written", 130
+    tell("newtake: " + " ".join(line.split()))
+    sys.exit(code)
