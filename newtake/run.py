@@ -261,7 +261,8 @@ def job_of(record: dict[str, Any], folder: Path, clip: str | None, model: str | 
         raise BadInput(f"{what} (sha256 {wanted[:12]}...); say where it is: --clip")
     size = tuple(job["size"]) if job["size"] else None
     same = {"device": record["model"]["device"], "dtype": record["model"]["dtype"], "threads": record["machine"]["threads"]}
-    return Job(**job | same | {"clip": str(found[0]), "size": size, "words": tuple(job["words"]), "model": model or job["model"]})
+    here = {"clip": str(found[0]), "size": size, "words": tuple(job["words"]), "model": model or job["model"]}
+    return Job(**job | same | here)
 
 
 def new_folder(job: Job) -> Path:

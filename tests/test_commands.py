@@ -58,7 +58,8 @@ def test_a_picture_is_a_clip_of_one_frame(capsys, tmp_path):
 
 
 def test_what_the_built_in_checkpoint_does_not_know_is_said(capsys, clip, tmp_path):
-    code, _, told = newtake(capsys, "edit", clip, "a blue dragon on the grass", "--source", SOURCE, *QUICK, "--out", tmp_path / "r")
+    code, _, told = newtake(capsys, "edit", clip, "a blue dragon on the grass", "--source", SOURCE, *QUICK,
+                            "--out", tmp_path / "run")
     assert code == 0 and "does not know dragon" in told and "--model" in told
 
 
@@ -114,7 +115,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(capsys, clip, tmp_path, monkey
 
 def test_an_interrupt_leaves_nothing_and_exits_130(clip, tmp_path):
     command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, "--source", SOURCE, "--set", "steps=1000", "--out", "run"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as job:
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=unbuffered) as job:
         assert job.stderr is not None
         while "inverting" not in job.stderr.readline():
             time.sleep(0.01)

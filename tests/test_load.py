@@ -244,6 +244,15 @@ def test_broken_folders(tmp_path):
     (path / "weights").rename(path / "unet" / "diffusion_pytorch_model.safetensors")
     (path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
     assert "FluxPipeline" in said(path) and "SDXL" in said(path)
+    weights = load_file(path / "text_encoder" / "model.safetensors")
+    weights.popitem()
+    save_file(weights, path / "text_encoder" / "model.safetensors", {"format": "pt"})
+    (path / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"}))
+    assert "lacks 1 weight" in said(path)               # no network is left at random
+    for part in ("vae", "unet"):
+        stored = path / part / "diffusion_pytorch_model.safetensors"
+        stored.write_bytes(stored.read_bytes()[:-100])
+        assert part in said(path)
     (path / "model_index.json").write_text("{")
     assert "JSON" in said(path)
 

@@ -26,8 +26,8 @@ WITHIN = {                                              # on one line, and allow
 COMMON = {                                              # files of a room that its others may use
     "methods": {"method"}, "inversion": {"trajectory"}, "metrics": {"report"},
 }
-ABOVE = {("world", "models"), ("world", "methods"), ("world", "metrics"), ("world", "show")}    # its commands
-DIFFUSERS = {"models", "attention/seam.py", "world"}    # who may import it
+ABOVE = {("world", "show")}                             # its training is a command
+DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it
 
 
 def files() -> list[Path]:

@@ -19,6 +19,7 @@ from . import autoencoder, denoiser, judging
 from .data import Pictures, pictures
 
 PACKAGE = Path(__file__).parents[2]
+JUDGE = PACKAGE / "world" / "judge.safetensors"
 CHANNELS, SIZE, HELD = 6, 64, 10_000_000                # of latents; pixels; the first seed of held-out pictures
 PARTS = ("autoencoder", "judge", "denoiser")
 
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40_000)
     parser.add_argument("--steps", type=int, nargs=3, metavar=tuple(p.upper() for p in PARTS), default=(6500, 2500, 6000))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="train these only; what is there is read")
+    parser.add_argument("--further", action="store_true", help="train the denoiser that is in --out further, with a new warm-up")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     job = parser.parse_args()
     torch.manual_seed(0)
@@ -50,7 +52,7 @@ def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
     def train_autoencoder() -> None:
         net = autoencoder.build(CHANNELS).to(job.device)
         autoencoder.train(net, seen, steps["autoencoder"], job.work / "autoencoder.pt")
-        z = autoencoder.latents(net.eval(), seen)
+        z = autoencoder.latents(net.eval(), Pictures(seen.pixels[:2000], seen.labels[:2000]))
         net.register_to_config(scaling_factor=round(1 / z.std().item(), 4))
         net.half().save_pretrained(job.out / "vae")
 
@@ -58,12 +60,14 @@ def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
         judge = Judge().to(job.device)
         judging.train(judge, seen, steps["judge"], job.work / "judge.pt")
         weights = {name: z.half().contiguous().cpu() for name, z in judge.state_dict().items()}
-        save_file(weights, PACKAGE / "world" / "judge.safetensors")
+        save_file(weights, JUDGE)
 
     def train_denoiser() -> None:
         vae = AutoencoderKL.from_pretrained(job.out / "vae").float().to(job.device).eval()
         clip = denoiser.tokenizer(job.out / "tokenizer")
         net = denoiser.Denoiser(len(clip), clip.eos_token_id, CHANNELS).to(job.device)
+        if job.further:
+            net.read(job.out)
         z = autoencoder.latents(vae, seen) * vae.config.scaling_factor
         denoiser.train(net, clip, seen, z, steps["denoiser"], job.work / "denoiser.pt")
         write(net, job.out)
@@ -92,11 +96,11 @@ def card(job: argparse.Namespace, spent: dict[str, float]) -> None:
     """What was trained, for how long, and the hashes of the weights, kept beside them."""
     kept = job.out / "training.json"
     known = json.loads(kept.read_text()) if kept.exists() else {}
-    weights = [*sorted(job.out.rglob("*.safetensors")), PACKAGE / "world" / "judge.safetensors"]
+    weights = {str(path.relative_to(job.out)): path for path in sorted(job.out.rglob("*.safetensors"))} | {JUDGE.name: JUDGE}
     known |= {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
     for name, seconds in spent.items():
         known[name] = {"steps": dict(zip(PARTS, job.steps, strict=True))[name], "minutes_of_this_run": round(seconds / 60, 1)}
-    known["sha256"] = {str(p.relative_to(PACKAGE)): sha256(p.read_bytes()).hexdigest() for p in weights if p.exists()}
+    known["sha256"] = {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items() if path.exists()}
     kept.write_text(json.dumps(known, indent=2) + "\n")
 
 

@@ -59,6 +59,11 @@ class Denoiser(nn.Module):
             cross_attention_dim=128, attention_head_dim=(2, 4, 5), norm_num_groups=16,
         ).to(memory_format=torch.channels_last)
 
+    def read(self, folder: Path) -> None:
+        """The weights of a checkpoint that is there."""
+        for net, name in ((self.unet, "unet"), (self.text, "text_encoder")):
+            net.load_state_dict(type(net).from_pretrained(folder / name).state_dict())
+
     def forward(self, z: Tensor, t: Tensor, tokens: Tensor) -> Tensor:
         return self.unet(z, t, self.text(tokens).last_hidden_state).sample
 
@@ -85,4 +90,4 @@ def train(net: Denoiser, clip: CLIPTokenizer, seen: Pictures, latents: Tensor, s
         weight = (snr.clamp(max=GAMMA) / snr).to(device)
         return (weight * (out - noise.to(device)).square().mean((1, 2, 3))).mean()
 
-    fit(net, loss, steps, 5e-4, state, "training the denoiser", every=100)
+    fit(net, loss, steps, 8e-4, state, "training the denoiser", every=100)

@@ -1,0 +1,155 @@
+"""`load`: a checkpoint of any kind, ready for editing.  Everything heavy is imported when it is asked for."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    import torch
+
+    from .parts import Parts
+    from .unet import Norms, UNet
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+NEEDED = ("model_index.json", "scheduler/*", "tokenizer*/*", "*/config.json", "*/*.index.json",
+          "unet/diffusion_pytorch_model*.safetensors", "vae/diffusion_pytorch_model*.safetensors",
+          "text_encoder*/model*.safetensors")
+SPARED = ("*.fp16*", "*.non_ema*", "safety_checker/*", "*flax*", "*onnx*", "*openvino*")
+
+
+def load(
+    what: str | os.PathLike | Any,                      # tiny, a folder, a file, a hub id; or a diffusers pipeline in memory
+    device: str | torch.device | None = None,           # None: cuda, else mps, else cpu
+    dtype: str | torch.dtype | None = None,             # None: bf16 or fp16 on cuda, fp32 elsewhere
+    norms: Norms | None = None,                         # None: "clip" where the checkpoint has temporal layers, else "frame"
+    download: bool = False,                             # whether a hub id may be fetched
+    trust: bool = False,                                # whether pickles may be read, as tensors alone
+    prediction: str | None = None,                      # epsilon, v_prediction or sample; None: as the checkpoint says
+) -> UNet:
+    """A checkpoint of Stable Diffusion 1.x, 2.x or SDXL, or a video network of Tune-A-Video's or FateZero's making.
+
+    A pipeline in memory stays on its device and in its dtype unless they are said; its networks are put to evaluation.
+    Raises BadInput, in one line, where it cannot be read.
+    """
+    quiet()
+    if not isinstance(what, str | os.PathLike):
+        from .memory import read as of_pipeline
+
+        parts = of_pipeline(what)
+        place = parts.net.device if device is None else chosen_device(device)
+        return finished(parts, place, number(dtype) or parts.net.dtype, norms, prediction)
+    place = chosen_device(device)
+    kind = number(dtype) or usual_dtype(place)
+    path = located(str(what), download)
+    if path.is_dir():
+        from .folder import read
+    else:
+        from .single import read
+    return finished(read(path, kind, trust), place, kind, norms, prediction)
+
+
+def located(what: str, download: bool) -> Path:
+    """The folder or file that is meant."""
+    if what == "tiny":
+        path = Path(str(resources.files("newtake.models") / "tiny"))
+        if not (path / "model_index.json").is_file():
+            raise BadInput("the built-in checkpoint is not there; install newtake again, or make it with: make world")
+        return path
+    path = Path(what).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        if path.suffix not in (".safetensors", ".ckpt", ".bin", ".pt", ".pth"):
+            raise BadInput(f"{what} is no checkpoint; known are a .safetensors file and a folder in diffusers' layout")
+        return path
+    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", what):
+        return cached(what, download)
+    raise BadInput(f"{what}: no such file or folder; a model is tiny, a folder, a .safetensors file or a hub id (owner/name)")
+
+
+def cached(name: str, download: bool) -> Path:
+    """The folder of a hub id."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, local_files_only=not download, allow_patterns=list(NEEDED),
+                                      ignore_patterns=list(SPARED)))
+    except Exception as wrong:                          # the hub's errors share no class, and tell of it at length
+        if download:
+            raise BadInput(f"{name} cannot be downloaded ({type(wrong).__name__}); pass a folder or a file") from wrong
+        raise BadInput(f"{name}: no such folder, and no hub id that is cached; pass --download, or a folder") from wrong
+
+
+def finished(
+    parts: Parts, device: str | torch.device, dtype: torch.dtype, norms: Norms | None, prediction: str | None
+) -> UNet:
+    """The parts on their device, put to evaluation, as a model."""
+    import torch
+
+    from .text import TextEncoders
+    from .unet import UNet
+    from .vae import Autoencoder
+
+    fit = lambda net, kind=dtype: net.to(device=device, dtype=kind).eval().requires_grad_(False)
+    scheduler = dict(parts.scheduler) | ({"prediction_type": prediction} if prediction else {})
+    vae = encoders = None
+    if parts.vae is not None:                           # in half precision SDXL's overflows, and the others lose
+        vae = Autoencoder(fit(parts.vae, torch.float32 if parts.vae.config.force_upcast else dtype))
+    if parts.encoders:
+        encoders = TextEncoders(parts.tokenizers, [fit(net) for net in parts.encoders], parts.pooled, parts.empty_is_zero)
+    temporal = {module: fit(layer) for module, layer in parts.temporal.items()}
+    return UNet(fit(parts.net), scheduler, norms or ("clip" if temporal else "frame"), temporal, vae, encoders)
+
+
+def chosen_device(device: str | torch.device | None) -> torch.device:
+    import torch
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device is None:
+        return torch.device(next(name for name, is_there in there.items() if is_there))
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        place = None
+    if place is None or not there.get(place.type):
+        here = ", ".join(name for name, is_there in there.items() if is_there)
+        raise BadInput(f"there is no device {device} here; there is {here}")
+    return place
+
+
+def number(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    import torch
+
+    if dtype is None or isinstance(dtype, torch.dtype):
+        return dtype
+    if (name := DTYPES.get(dtype, dtype)) not in DTYPES.values():
+        raise BadInput(f"{dtype!r} is no dtype; known are {', '.join(DTYPES)}")
+    return getattr(torch, name)
+
+
+def usual_dtype(device: torch.device) -> torch.dtype:
+    import torch
+
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def quiet() -> None:
+    """transformers and diffusers say errors only, and show no bars of their own."""
+    for name in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+        os.environ.setdefault(name, "error")            # read when they are imported
+    from transformers.utils import logging as of_transformers
+
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
+    from diffusers.utils import logging as of_diffusers
+
+    of_diffusers.set_verbosity_error()
+    of_diffusers.disable_progress_bar()

@@ -1,0 +1,45 @@
+"""Pictures to latents and back: AutoencoderKL (Rombach et al., CVPR 2022, arXiv 2112.10752)."""
+
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from ..errors import BadInput
+from ..track import track
+
+PIXELS = 2 * 512 ** 2                                   # at a time: decoding them takes about 2 GB in float32
+
+
+@final
+class Autoencoder:
+    def __init__(self, net: Any):                       # AutoencoderKL
+        self.net = net
+        self.scale = float(net.config.scaling_factor)
+        self.shift = float(net.config.get("shift_factor") or 0.0)
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent, along a side."""
+        return 2 ** (len(self.net.config.block_out_channels) - 1)
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """(f 3 H W) in [-1, 1] -> (f c h w), float32.  Raises BadInput where a side is no multiple of `factor`."""
+        high, wide = frames.shape[-2:]
+        if high % self.factor or wide % self.factor:
+            raise BadInput(f"pictures of {wide}x{high} cannot be encoded; their sides must be multiples of {self.factor}")
+        means = [self.net.encode(some.to(self.net.device, self.net.dtype)).latent_dist.mean.float()
+                 for some in track(frames.split(max(1, PIXELS // (high * wide))), "encoding")]
+        return (torch.cat(means) - self.shift) * self.scale
+
+    @torch.no_grad()
+    def decode(self, z: Tensor) -> Tensor:
+        """(... c h w) -> (... 3 H W) in [-1, 1], float32."""
+        chunks = z.flatten(0, -4).split(max(1, PIXELS // (z.shape[-2] * z.shape[-1] * self.factor ** 2)))
+        pictures = [self._picture(some) for some in track(chunks, "decoding")]
+        return torch.cat(pictures).unflatten(0, z.shape[:-3])
+
+    def _picture(self, z: Tensor) -> Tensor:            # (f 3 H W)
+        latent = (z / self.scale + self.shift).to(self.net.device, self.net.dtype)
+        return self.net.decode(latent).sample.float().clamp(-1, 1)

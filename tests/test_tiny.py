@@ -1,0 +1,72 @@
+"""The built-in checkpoint and the judge: what is in the repository, and that it does its work."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import newtake
+import numpy as np
+import pytest
+import torch
+from newtake import world
+from newtake.methods import configured
+from newtake.metrics.pixels import psnr
+from newtake.run import edited
+from newtake.world import Scene
+from newtake.world import judge as judges
+from newtake.world.clips import video
+from newtake.world.grammar import vocabulary
+from newtake.world.render import masks
+
+PACKAGE = Path(newtake.__file__).parent
+CHECKPOINT = PACKAGE / "models" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return newtake.load("tiny")
+
+
+def test_the_weights_are_those_of_the_card_and_small():
+    weights = {str(p.relative_to(CHECKPOINT)): p for p in CHECKPOINT.rglob("*.safetensors")}
+    weights["judge.safetensors"] = PACKAGE / "world" / "judge.safetensors"
+    told = json.loads((CHECKPOINT / "training.json").read_text())["sha256"]
+    assert {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()} == told
+    assert sum(path.stat().st_size for path in weights.values()) < 20 * 2**20
+
+
+def test_every_word_of_the_world_is_one_token(tiny):
+    for word in vocabulary():
+        assert len(tiny.tokenizer(word).input_ids) == 3, word
+
+
+def test_the_judge_knows_renders_and_refuses_noise():
+    judge, scenes = judges.load(), [Scene.sample(s, size=(64, 64), frames=1) for s in range(900_000_000, 900_000_060)]
+    pictures = torch.cat([video(s)[:] for s in scenes])
+    right = [said == {name: getattr(s, name) for name in judges.ATTRIBUTES} for s, said in zip(scenes, judge.says(pictures), strict=True)]
+    assert np.mean(right) > 0.9
+    noise = torch.randn(20, 3, 64, 64, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+    assert np.mean([said["object"] == judges.NONE for said in judge.says(noise)]) > 0.9
+
+
+def test_the_autoencoder_keeps_a_picture(tiny):
+    clip = video(Scene(size=(64, 64), frames=2))
+    with torch.no_grad():
+        assert psnr(tiny.decode(tiny.encode(clip[:])[0]), clip[:]) > 26
+
+
+def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):
+    scene = Scene(size=(64, 64), frames=3, motion="crossing", seed=11)
+    done = edited(video(scene), scene.caption(), "a blue ball on the grass", configured("fatezero", steps=20), tiny)
+    frames = done.video[:].clamp(-1, 1)
+    assert [said["colour"] for said in judges.load().says(frames)] == ["blue"] * 3
+    assert psnr(frames, done.source[:], ~torch.from_numpy(masks(scene))) > 20
+
+
+def test_the_world_is_not_trained_on_what_is_held_out():
+    from newtake.world.training.data import scene_of
+
+    for seed in range(20):
+        for held in (True, False):
+            scene = scene_of(seed, held, 64)
+            assert world.held_out(scene.object, scene.colour, scene.background) == held
