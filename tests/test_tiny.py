@@ -4,10 +4,11 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-import newtake
 import numpy as np
 import pytest
 import torch
+
+import newtake
 from newtake import world
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
@@ -43,8 +44,8 @@ def test_every_word_of_the_world_is_one_token(tiny):
 def test_the_judge_knows_renders_and_refuses_noise():
     judge, scenes = judges.load(), [Scene.sample(s, size=(64, 64), frames=1) for s in range(900_000_000, 900_000_060)]
     pictures = torch.cat([video(s)[:] for s in scenes])
-    right = [said == {name: getattr(s, name) for name in judges.ATTRIBUTES} for s, said in zip(scenes, judge.says(pictures), strict=True)]
-    assert np.mean(right) > 0.9
+    meant = [{name: getattr(s, name) for name in judges.ATTRIBUTES} for s in scenes]
+    assert np.mean([said == meaning for said, meaning in zip(judge.says(pictures), meant, strict=True)]) > 0.9
     noise = torch.randn(20, 3, 64, 64, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     assert np.mean([said["object"] == judges.NONE for said in judge.says(noise)]) > 0.9
 

@@ -21,7 +21,8 @@ TILE = (128, 512)                                       # smaller frames are enl
 def compare(source: Video, edit: Video, path: str | Path) -> tuple[str, ...]:
     """Writes the source beside its edit, the source at the edit's height, in the source's timing and with its sound.
 
-    Tiny clips are enlarged by a whole factor without smoothing.  Returns notes as `Video.write` does.  Raises BadInput if they differ in their number of frames.
+    Tiny clips are enlarged by a whole factor without smoothing.  Returns notes as `Video.write` does.
+    Raises BadInput if they differ in their number of frames.
     """
     if len(source) != len(edit):
         raise BadInput(f"the source has {len(source)} frames and the edit {len(edit)}: compare clips of one length")

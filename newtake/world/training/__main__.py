@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=40_000)
     parser.add_argument("--steps", type=int, nargs=3, metavar=tuple(p.upper() for p in PARTS), default=(6500, 2500, 6000))
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="train these only; what is there is read")
-    parser.add_argument("--further", action="store_true", help="train the denoiser that is in --out further, with a new warm-up")
+    parser.add_argument("--further", action="store_true", help="go on from the denoiser in --out, with a new warm-up")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     job = parser.parse_args()
     torch.manual_seed(0)
