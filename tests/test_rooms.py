@@ -17,7 +17,7 @@ ORDER = [
     {"models"},
     {"attention", "words", "guidance"},
     {"levels", "video"},
-    {"track", "shapes"},
+    {"track", "shapes", "aside"},
     {"errors"},
 ]
 WITHIN = {                                              # on one line, and allowed

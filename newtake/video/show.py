@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..aside import aside
 from ..errors import BadInput
 from .clip import Video
 from .footage import Size, as_frames, as_pixels
-from .write import aside
 
 GAP = 4                                                 # white pixels between clips
 COMPARED = 256                                          # pixels up to which tiny clips are enlarged beside each other

@@ -1,12 +1,8 @@
-"""Writing clips: everything is made aside, under another name in the same folder, and moved into place when it is whole."""
+"""Writing clips: each is made aside and moved into place when it is whole."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -22,6 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from PIL import Image
 
+from ..aside import aside
 from ..errors import BadInput
 from ..track import track
 from .footage import Size, as_pixels, said
@@ -78,31 +75,10 @@ def write(video: Video, path: Path, lossless: bool, comment: str) -> tuple[str, 
         raise BadInput(f"a clip cannot be written as {ending}: use {known}, or a name without ending for a folder of pictures")
     if lossless and ending in (".gif", ".jpg", ".jpeg"):
         raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png or a folder")
+    if path.is_dir():
+        replaceable(path)
     with aside(path) as part:
         return write(video, part, ending, lossless, comment)
-
-
-@contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """A name in the same folder to write to, moved to `path` at the end and removed after a failure."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        if path.is_dir():
-            replaceable(path)
-        yield part
-        if path.is_dir():
-            os.replace(path, old := part.with_suffix(".old"))
-            os.replace(part, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(part, path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        elif part.exists():
-            part.unlink()
 
 
 def replaceable(folder: Path) -> None:

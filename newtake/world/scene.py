@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,7 +78,9 @@ class Scene:
         many = len(WORDINGS)
         said = WORDINGS[wording % many].format(c=self.colour, o=self.object, p=PLACES[self.background])
         name = STYLE_NAMES[self.style]
-        return said if name is None else STYLE_WORDINGS[wording // many % len(STYLE_WORDINGS)].format(s=said, style=name)
+        if name is not None:
+            said = STYLE_WORDINGS[wording // many % len(STYLE_WORDINGS)].format(s=said, style=name)
+        return re.sub(r"\ba (?=[aeiou])", "an ", said)
 
     @property
     def seconds(self) -> float:

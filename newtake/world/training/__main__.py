@@ -17,6 +17,7 @@ from ...show import shown
 from ..judge import Judge
 from . import autoencoder, denoiser, judging
 from .data import Pictures, pictures
+from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
 JUDGE = PACKAGE / "world" / "judge.safetensors"
@@ -68,14 +69,22 @@ def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
         net = denoiser.Denoiser(len(clip), clip.eos_token_id, CHANNELS).to(job.device)
         if job.further:
             net.read(job.out)
-        z = autoencoder.latents(vae, seen) * vae.config.scaling_factor
-        denoiser.train(net, clip, seen, z, steps["denoiser"], job.work / "denoiser.pt")
+        denoiser.train(net, clip, seen, latents(vae, seen, job.work), steps["denoiser"], job.work / "denoiser.pt")
         write(net, job.out)
 
     part("autoencoder", train_autoencoder)
     part("judge", train_judge)
     part("denoiser", train_denoiser)
     card(job, spent)
+
+
+def latents(vae: AutoencoderKL, seen: Pictures, work: Path) -> torch.Tensor:
+    """Scaled to a standard deviation of one, encoded once for these weights.  (many c h w)"""
+    weights = sha256(b"".join(z.cpu().numpy().tobytes() for z in vae.state_dict().values())).hexdigest()
+    kept = work / f"latents_{weights[:12]}.pt"
+    if not kept.exists():
+        keep(kept, {"z": autoencoder.latents(vae, seen) * vae.config.scaling_factor})
+    return torch.load(kept, weights_only=True)["z"]
 
 
 def write(net: denoiser.Denoiser, out: Path) -> None:

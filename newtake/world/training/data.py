@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...aside import aside
 from ...track import track
 from .. import Scene, held_out
 from ..judge import ATTRIBUTES
@@ -52,8 +53,7 @@ def pictures(folder: Path, many: int, size: int, held: bool = False, first: int 
             made = [part for part, _ in zip(pool.map(chunk, jobs), track(jobs, "rendering"), strict=True)]
         pixels, labels = (np.concatenate(z) for z in zip(*made, strict=True))
         folder.mkdir(parents=True, exist_ok=True)
-        with open(aside := kept.with_suffix(".part"), "wb") as file:
+        with aside(kept) as part, open(part, "wb") as file:
             np.savez(file, pixels=pixels, labels=labels)
-        aside.replace(kept)
     with np.load(kept) as z:
         return Pictures(z["pixels"], z["labels"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ...aside import aside
 from ...track import track
 
 Loss = Callable[[torch.Generator], Tensor]              # one batch, drawn with this generator
@@ -54,6 +55,5 @@ def fit(net: nn.Module, loss: Loss, steps: int, rate: float, state: Path, what: 
 
 def keep(path: Path, state: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".part")
-    torch.save(state, aside)
-    aside.replace(path)
+    with aside(path) as part:
+        torch.save(state, part)
