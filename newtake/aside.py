@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,6 @@ def aside(path: Path) -> Iterator[Path]:
 
     What was at `path` stays until then, and is replaced.  Raises BadInput where the system does not let us write there.
     """
-    path = path.resolve()
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part{path.suffix}")
     old = part.with_suffix(".old")
     try:
@@ -36,3 +35,16 @@ def aside(path: Path) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
             else:
                 left.unlink(missing_ok=True)
+
+
+def free(folder: Path, ours: Callable[[str], bool]) -> None:
+    """BadInput unless a folder can be made here: nothing is there, or a folder of files that are ours by their names."""
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise BadInput(f"cannot write {folder}: {there} is no folder that can be written to")
+        strange = [name.name for name in folder.iterdir() if not ours(name.name)] if there == folder else []
+    except OSError as wrong:
+        raise BadInput(f"cannot write {folder}: {wrong.strerror or wrong}") from wrong
+    if strange:
+        raise BadInput(f"{folder} is there already and holds other things, such as {strange[0]}; name a new folder")

@@ -38,6 +38,8 @@ Dtype = Annotated[str | None, Option("--dtype", help="float32, bfloat16 or float
 Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
 Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
 Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
+Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
+Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]
 Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 
@@ -45,42 +47,52 @@ Json = Annotated[bool, Option("--json", help="print one JSON object")]
 def edit(clip: Clip, target: Annotated[str, typer.Argument(help="what the clip should become")], source: Source = "",
          method: Method = "fatezero", set: Settings = [], model: Model = "tiny", frames: Frames = None, start: Start = 0,
          stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None, dtype: Dtype = None, word: Words = [],
-         weight: Weights = [], share: Shares = [], out: Out = None, as_json: Json = False):
+         weight: Weights = [], share: Shares = [], out: Out = None, download: Download = False, trust: Trust = False,
+         as_json: Json = False):
     """Edit a clip: what it shows becomes what the target says."""
-    from .run import Job
+    from .record import Job
 
     if not source.strip():
         raise BadInput('say what the clip shows: --source "a red car on the grass"')
     job = Job(clip, source, target, method, pairs(set, "--set"), tuple(word), numbers(weight, "--weight"),
               numbers(share, "--share"), model, frames, start, stride, pixels(size), seed, device, dtype)
-    carry_out(job, out, as_json)
+    carry_out(job, out, as_json, download, trust)
 
 
 @app.command()
 def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit go")] = Path("runs/demo")):
     """The main job on a built-in clip with the built-in checkpoint."""
-    from .run import Job
+    from .record import Job
+    from .run import free_of
     from .world.clips import video
     from .world.demo import SCENE, TARGET
 
+    out = out.resolve()
     clip = out.with_name(out.name + "-clip.mp4")
+    free_of(out, clip)
     out.parent.mkdir(parents=True, exist_ok=True)
     video(SCENE).write(clip)
     carry_out(Job(str(clip), SCENE.caption(), TARGET), out, False)
 
 
 @app.command()
-def rerun(run: Annotated[Path, typer.Argument(help="a run folder")],
+def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in it")],
           clip: Annotated[str | None, Option("--clip", help="the clip, where it is not beside the run folder")] = None,
           model: Annotated[str | None, Option("--model", help="the checkpoint, where it was a folder or a file")] = None,
-          out: Out = None, as_json: Json = False):
+          device: Device = None, dtype: Dtype = None, out: Out = None, download: Download = False, trust: Trust = False,
+          as_json: Json = False):
     """Do a run again, from its run.json, and say whether the same bits came out."""
-    from .run import former, job_of
+    from .record import former, job_of
 
-    record = former(run)
-    again = carry_out(job_of(record, run, clip, model), out or run.with_name(run.name + "-again"), as_json)
-    same = again["edit"]["sha256"] == record["edit"]["sha256"]
-    tell("the same bits as before" if same else "not the same bits as before: see device and versions in both run.json")
+    folder, told = former(run)
+    job = job_of(told, folder, clip, model=model, device=device, dtype=dtype)
+    again = carry_out(job, out or folder.with_name(folder.name + "-again"), as_json, download, trust)
+    if again["model"]["sha256"] != told["model"]["sha256"]:
+        tell("not the same checkpoint as before: say where that is with --model")
+    elif again["edit"]["sha256"] == told["edit"]["sha256"]:
+        tell("the same bits as before")
+    else:
+        tell("not the same bits as before: compare versions, machine and dtype in both run.json")
 
 
 @app.command()
@@ -115,7 +127,7 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
     from .world.clips import write
     from .world.grammar import read
 
-    given = read(caption) | ({"motion": motion} if motion else {})
+    given = {"style": "plain"} | read(caption) | ({"motion": motion} if motion else {})
     scene = Scene.sample(seed, **given, size=pixels(size) or (128, 128), frames=frames, rate=rate)
     for path in write(scene, out, scene.becomes(**read(becomes)) if becomes else None):
         print(path)
@@ -123,13 +135,13 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
 
 # What commands share
 
-def carry_out(job: Any, out: Path | None, as_json: bool) -> dict[str, Any]:
+def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False, trust: bool = False) -> dict[str, Any]:
     from .run import new_folder, run
     from .show import shown
 
     out = out or new_folder(job)
     with shown():
-        record = run(job, out)
+        record = run(job, out, download, trust)
     for note in record["notes"]:
         tell(note)
     file = record["edit"]["file"]

@@ -3,75 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import resource
-import shutil
-import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from hashlib import sha256
 from itertools import count
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .aside import aside, free
 from .errors import BadInput, Note
+from .record import Edit, Job, record
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .methods.method import Method
     from .models.model import Model
+    from .models.unet import UNet
     from .video import Video
 
-FORMAT = 1                                              # of run.json
 UNLIKE = 20.0                                           # dB of the round trip below which a clip is unlike the world
+FILES = {f"{name}.{ending}" for name in ("source", "edit", "compare") for ending in ("mp4", "png")} | {"sheet.png", "run.json"}
 
 
-@dataclass(frozen=True)
-class Job:
-    """All that decides the bits of an edit.  Plain data: run.json holds it, `rerun` reads it."""
-
-    clip: str
-    source: str                                         # what the clip shows
-    target: str                                         # what it should become
-    method: str = "fatezero"
-    settings: Mapping[str, Any] = field(default_factory=dict)   # of the method, by name; the rest are its defaults
-    words: tuple[str, ...] = ()                         # what changes, in either prompt; (): the words that differ
-    weights: Mapping[str, float] = field(default_factory=dict)  # by how much the attention to a word is multiplied
-    shares: Mapping[str, float] = field(default_factory=dict)   # share of the steps a word takes its map from the source
-    model: str = "tiny"
-    frames: int | None = None                           # None: all that there are
-    start: int = 0
-    stride: int = 1
-    size: tuple[int, int] | None = None                 # width, height; None: the network's own area, the clip's aspect
-    seed: int = 0
-    device: str | None = None                           # None: the best there is
-    dtype: str | None = None                            # None: what the device is best at
-    threads: int | None = None                          # of the processor; None: as torch finds them
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What an edit leaves."""
-
-    video: Video
-    source: Video                                       # the clip as the network was given it
-    evaluations: int                                    # row-passes of the denoiser
-    seconds: dict[str, float]                           # by part of the work
-
-
-def edit(video: Video, source: str, target: str, method: Method | str = "fatezero", model: Model | str = "tiny",
+def edit(video: Video, source: str, target: str, method: Method | str = "fatezero", model: UNet | str = "tiny",
          seed: int = 0, words: Sequence[str] = (), weights: Mapping[str, float] | None = None,
          shares: Mapping[str, float] | None = None) -> Video:
     """The clip as the target says, with its timing, and its sound where it covers the clip.
 
-    `video` has the size it is edited in (`fitted`).  The rest as in `Job`.  Raises BadInput for what cannot be done.
+    `video` is edited in the size it has: read it in one that the network knows.  The rest as in `Job`.  Raises BadInput for
+    what cannot be done.
     """
     from .methods import configured
     from .models.load import load
@@ -81,7 +43,7 @@ def edit(video: Video, source: str, target: str, method: Method | str = "fatezer
     return edited(video, source, target, method, model, seed, words, weights, shares).video
 
 
-def edited(video: Video, source: str, target: str, method: Method, model: Model, seed: int = 0, words: Sequence[str] = (),
+def edited(video: Video, source: str, target: str, method: Method, model: UNet, seed: int = 0, words: Sequence[str] = (),
            weights: Mapping[str, float] | None = None, shares: Mapping[str, float] | None = None) -> Edit:
     """`edit`, with what it cost."""
     import torch
@@ -90,8 +52,8 @@ def edited(video: Video, source: str, target: str, method: Method, model: Model,
     from .models.counted import Counted
     from .video import Video
 
-    if not source.strip():
-        raise BadInput("the source prompt is empty; say what the clip shows")
+    stated(source, target, weights or {}, shares or {})
+    sized(video, model)
     counted, seconds = Counted(model), {}
     with torch.no_grad():
         ask = request(model, source, target, words=words, weights=weights, shares=shares, seed=seed)
@@ -103,7 +65,37 @@ def edited(video: Video, source: str, target: str, method: Method, model: Model,
             z = method(counted, path, ask)
         with timed(seconds, "decoding"):
             frames = model.decode(z[0]).cpu()
-    return Edit(Video.of(frames, like=video), video, counted.evaluations, seconds)
+    return Edit(Video.of(frames, like=video), video, counted, method, seconds)
+
+
+def stated(source: str, target: str, weights: Mapping[str, float], shares: Mapping[str, float]) -> None:
+    """BadInput where a prompt says nothing, or a word has a number out of range."""
+    for name, prompt, does in (("source", source, "shows"), ("target", target, "should become")):
+        if not prompt.strip():
+            raise BadInput(f"the {name} prompt is empty; say what the clip {does}")
+    for word, factor in weights.items():
+        if not isfinite(factor):
+            raise BadInput(f"the weight of {word!r} is a number such as 2 or 0.5, not {factor}")
+    for word, share in shares.items():
+        if not 0 <= share <= 1:
+            raise BadInput(f"the share of {word!r} must be between 0 and 1, not {share}")
+
+
+def sized(video: Video, model: UNet) -> None:
+    """BadInput where the clip's sides are no whole latents; a note where its area is not what the network was trained on."""
+    w, h = video.size
+    better = native_size(video.size, model)
+    if w % model.factor or h % model.factor:
+        raise BadInput(f"the clip is {w}x{h}; its sides must be multiples of {model.factor}, such as {better[0]}x{better[1]}")
+    if not 0.5 <= (w * h) ** 0.5 / model.native <= 2:
+        warnings.warn(f"the clip is {w}x{h}; the network was trained on about {better[0]}x{better[1]}", Note, stacklevel=2)
+
+
+def native_size(size: tuple[int, int], model: UNet) -> tuple[int, int]:
+    """Width and height in the network's native area: the clip's aspect, in units of the network's coarsest level."""
+    w, h = size
+    scale = model.native / (w * h) ** 0.5
+    return max(1, round(w * scale / model.unit)) * model.unit, max(1, round(h * scale / model.unit)) * model.unit
 
 
 @contextmanager
@@ -113,14 +105,7 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     seconds[what] = round(time.monotonic() - start, 2)
 
 
-def fitted(size: tuple[int, int], model: Model) -> tuple[int, int]:
-    """Width and height in the network's native area: the clip's aspect, in units of the network's coarsest level."""
-    w, h = size
-    scale = model.native / (w * h) ** 0.5
-    return max(1, round(w * scale / model.unit)) * model.unit, max(1, round(h * scale / model.unit)) * model.unit
-
-
-def run(job: Job, out: Path) -> dict[str, Any]:
+def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dict[str, Any]:
     """The job's run folder at `out`: source, edit and both side by side, a sheet, and run.json, which is returned.
 
     The folder appears whole or not at all.  A former run folder is replaced.  BadInput, before anything heavy is done, where
@@ -132,29 +117,41 @@ def run(job: Job, out: Path) -> dict[str, Any]:
     from .models.load import load
     from .video import Video
 
+    out = out.resolve()
     method = configured(job.method, **job.settings)
-    if out.exists() and not (out / "run.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} is there already and is no run folder; give another --out")
+    stated(job.source, job.target, job.weights, job.shares)
     read = partial(Video.read, job.clip, job.frames, job.start, job.stride)
     clip = read(job.size)
-    with made_aside(out) as folder, warnings.catch_warnings(record=True) as said:
+    free_of(out, Path(job.clip))
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
-        if job.threads is not None:
-            torch.set_num_threads(job.threads)
-        model = load(job.model, job.device, job.dtype)
+        model = load(job.model, job.device, job.dtype, download=download, trust=trust)
         if job.size is None:
-            clip = read(fitted(clip.size, model))
+            clip = read(native_size(clip.size, model))
         done = edited(clip, job.source, job.target, method, model, job.seed, job.words, job.weights, job.shares)
-        notes = [*clip.notes, *(str(w.message) for w in said if issubclass(w.category, Note))]
-        notes += stranger_to_the_world(job, model, clip) if job.model == "tiny" else []
-        notes += files(done, folder)
-        record = recorded(job, done, method, model, notes)
-        (folder / "run.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    return record
+    notes = [*clip.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
+    notes += strange_to_tiny(job, model, clip) if job.model == "tiny" else []
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with aside(out) as folder:
+        folder.mkdir()
+        told = record(job, done, *files(done, folder, notes))
+        (folder / "run.json").write_text(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return told
 
 
-def stranger_to_the_world(job: Job, model: Model, clip: Video) -> list[str]:
+def free_of(out: Path, clip: Path) -> None:
+    """BadInput where a run folder at `out` would replace what is not one, or the clip."""
+    free(out, FILES.__contains__)
+    if clip.resolve().is_relative_to(out):
+        raise BadInput(f"the clip lies in {out.name}, which would be replaced; give another --out")
+
+
+def strange_to_tiny(job: Job, model: Model, clip: Video) -> list[str]:
     """What the built-in checkpoint does not know of a job, in words."""
+    import torch
+
     from .metrics.pixels import psnr
     from .world.grammar import SPOKEN, unknown
 
@@ -163,129 +160,26 @@ def stranger_to_the_world(job: Job, model: Model, clip: Video) -> list[str]:
     if strange := dict.fromkeys(unknown(f"{job.source} {job.target}")):
         notes.append(f"the built-in checkpoint does not know {', '.join(strange)}; it knows {knows}; give another --model")
     first = clip[:1]
-    if psnr(model.decode(model.encode(first)[0]).cpu(), first) < UNLIKE:
+    with torch.no_grad():
+        again = model.decode(model.encode(first)[0]).cpu()
+    if psnr(again, first) < UNLIKE:
         notes.append("the clip is unlike the world that the built-in checkpoint was trained on; give another --model")
     return notes
 
 
-def files(done: Edit, folder: Path) -> list[str]:
-    """The pictures and clips of a run folder; what there is to say of them."""
+def files(done: Edit, folder: Path, notes: list[str]) -> tuple[str, list[str]]:
+    """Makes the pictures and clips of a run folder.  The edit's name, and the notes with what there is to say of it."""
     from .video import compare, sheet
 
-    ending = ending_of(done.video)
+    ending = ".png" if len(done.video) == 1 else ".mp4"
     done.source.write(folder / f"source{ending}")
-    notes = done.video.write(folder / f"edit{ending}")
+    said = done.video.write(folder / f"edit{ending}")
     compare(done.source, done.video, folder / f"compare{ending}")
     sheet([done.source, done.video], folder / "sheet.png")
-    return list(notes)
-
-
-def ending_of(video: Video) -> str:
-    return ".png" if len(video) == 1 else ".mp4"
-
-
-def recorded(job: Job, done: Edit, method: Method, model: Model, notes: list[str]) -> dict[str, Any]:
-    """run.json: all that decides the bits, and what it cost.  Names and hashes, no paths of this machine."""
-    import torch
-
-    from .methods.method import values
-    from .metrics.pixels import psnr
-
-    frames = done.video[:]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "format": FORMAT,
-        "job": asdict(job) | {"clip": Path(job.clip).name, "settings": values(method), "model": said_as(job.model)},
-        "clip": {"sha256": hash_of(Path(job.clip)), "frames": len(done.source), "size": list(done.source.size)},
-        "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
-        "edit": {"file": f"edit{ending_of(done.video)}", "sha256": sha256(eight_bit(frames).tobytes()).hexdigest()},
-        "versions": versions(),
-        "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
-        "seconds": done.seconds,
-        "evaluations": done.evaluations,
-        "peak_memory_mb": peak // (1024 if sys.platform == "linux" else 1024**2),
-        "scores": {"psnr_to_source": round(psnr(frames, done.source[:]), 2)},
-        "notes": notes,
-    }
-
-
-def said_as(model: str) -> str:
-    """A model's name: of a path its last part."""
-    return Path(model).name if Path(model).exists() else model
-
-
-def eight_bit(frames: Tensor) -> Any:
-    """Frames (f 3 h w) in [-1, 1] as uint8, as they are written."""
-    return ((frames.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
-
-
-def versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    ours = ("newtake", "torch", "diffusers", "transformers", "av")
-    return {"python": platform.python_version()} | {package: version(package) for package in ours}
-
-
-def hash_of(path: Path) -> str:
-    """sha256 of a file, or of a folder's files in order of their names."""
-    digest = sha256()
-    for file in sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]:
-        with open(file, "rb") as stream:
-            while part := stream.read(1 << 20):
-                digest.update(part)
-    return digest.hexdigest()
-
-
-def former(folder: Path) -> dict[str, Any]:
-    """The record of a run folder.  BadInput where it is none."""
-    try:
-        record = json.loads((folder / "run.json").read_text())
-        known = record["format"] == FORMAT and {f.name for f in fields(Job)} >= set(record["job"])
-    except (OSError, ValueError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise BadInput(f"{folder} is no run folder: it has no run.json that this version of newtake wrote")
-    return record
-
-
-def job_of(record: dict[str, Any], folder: Path, clip: str | None, model: str | None) -> Job:
-    """The job of a record, on the same device and in the same numbers, its clip looked for by its hash.
-
-    BadInput where the clip is not found or is another.
-    """
-    job, wanted = record["job"], record["clip"]["sha256"]
-    places = [Path(clip)] if clip else [place / Path(job["clip"]).name for place in (Path(), folder, folder.parent)]
-    found = [place for place in places if place.exists() and hash_of(place) == wanted]
-    if not found:
-        what = f"{clip} is not the clip of that run" if clip else f"the clip {job['clip']} is not beside {folder}"
-        raise BadInput(f"{what} (sha256 {wanted[:12]}...); say where it is: --clip")
-    size = tuple(job["size"]) if job["size"] else None
-    same = {"device": record["model"]["device"], "dtype": record["model"]["dtype"], "threads": record["machine"]["threads"]}
-    here = {"clip": str(found[0]), "size": size, "words": tuple(job["words"]), "model": model or job["model"]}
-    return Job(**job | same | here)
+    return f"edit{ending}", [*notes, *said]
 
 
 def new_folder(job: Job) -> Path:
     """A run folder's path that is not taken, named after the clip and the method."""
-    name = f"{Path(job.clip).stem or 'clip'}-{job.method}"
+    name = f"{Path(job.clip).stem[:60] or 'clip'}-{job.method}"
     return next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
-
-
-@contextmanager
-def made_aside(out: Path) -> Iterator[Path]:
-    """A folder to fill, beside `out`, that takes its place at the end; gone after an exception."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as e:
-        raise BadInput(f"cannot write to {out.parent}: {e.strerror or e}; give another --out") from None
-    try:
-        aside.chmod(0o755)
-        yield aside
-        if out.exists():
-            former = aside.with_name(aside.name + ".former")
-            os.replace(out, former)
-            shutil.rmtree(former)
-        os.replace(aside, out)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

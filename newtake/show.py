@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from .track import watched
 
-OFTEN = 10.0                                            # seconds between lines where no terminal shows a bar
+OFTEN = 5.0                                             # seconds between lines where no terminal shows a bar
 SHORT = 2.0                                             # seconds of work that is not worth a line
 
 
@@ -33,8 +33,10 @@ def shown() -> Iterator[None]:
         bars = {}
 
         def watch(what: str, done: int, of: int) -> None:
-            if done == 0 or what not in bars:
+            if what not in bars:
                 bars[what] = progress.add_task(what, total=of)
+            elif done == 0:
+                progress.reset(bars[what], total=of)
             progress.update(bars[what], completed=done)
 
         with watched(watch):

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -93,9 +92,15 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--word", "zebra"], "zebra"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=much"], "WORD=NUMBER"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "red=2"], "red"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=nan"], "nan"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--share", "blue=5"], "between 0 and 1"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--size", "65x64"], "multiples of 4"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "name=1"], "unknown setting"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "most=1"], "1 token"),
+    (["demo", "--out", "CLIP/run"], "cannot write"),
     (["edit", "CLIP", TARGET + " " + "on the grass " * 12, "--source", SOURCE], "lost"),
-    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "--out"),
-    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP/run"], "--out"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "cannot write"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP/run"], "cannot write"),
     (["rerun", "FOLDER"], "no run folder"),
     (["methods", "magic"], "fatezero"),
     (["world", "clip", "a red dragon", "--out", "FOLDER/new"], "dragon"),
@@ -114,12 +119,60 @@ def test_a_mistake_is_one_line_and_leaves_nothing(capsys, clip, tmp_path, monkey
 
 
 def test_an_interrupt_leaves_nothing_and_exits_130(clip, tmp_path):
-    command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, "--source", SOURCE, "--set", "steps=1000", "--out", "run"]
+    command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, "--source", SOURCE, "--set", "steps=900", "--out", "run"]
     unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=unbuffered) as job:
         assert job.stderr is not None
-        while "inverting" not in job.stderr.readline():
-            time.sleep(0.01)
+        while "inverting" not in (row := job.stderr.readline()):
+            assert row, "it ended before it began"
         job.send_signal(signal.SIGINT)
         _, told = job.communicate(timeout=120)
     assert job.returncode == 130 and "Traceback" not in told and "cancelled" in told and not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def strange(tmp_path_factory, clip):
+    """Files that are not what their names say."""
+    folder = tmp_path_factory.mktemp("strange")
+    whole = open(clip, "rb").read()
+    (folder / "text.mp4").write_text("hello")
+    (folder / "concat.mp4").write_text(f"ffconcat version 1.0\nfile '{clip}'\n")
+    (folder / "hls.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n")
+    (folder / "torn.mp4").write_bytes(whole[:len(whole) // 3])
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["text.mp4", "concat.mp4", "hls.mp4", "torn.mp4", "empty", "x" * 300 + ".mp4"])
+def test_a_clip_that_is_none_is_one_line(capsys, strange, tmp_path, name):
+    code, said, told = newtake(capsys, "edit", strange / name, TARGET, "--source", SOURCE, "--out", tmp_path / "run")
+    assert code == 2 and said == "" and len(told.splitlines()) == 1 and not [*tmp_path.iterdir()]
+
+
+def test_a_folder_of_other_things_is_not_replaced(capsys, clip, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "run.json").write_text("{}")
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    for command in (["edit", clip, TARGET, "--source", SOURCE, *QUICK], ["demo"], ["world", "clip", "a red ball"]):
+        code, _, told = newtake(capsys, *command, "--out", tmp_path / "mine")
+        assert code == 2 and "other things" in told and (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_strange_record_is_one_line(capsys, tmp_path):
+    for text in ('{"format": 1, "job": {}}', "[]", '{"format": 1}', "nonsense"):
+        (tmp_path / "run.json").write_text(text)
+        code, _, told = newtake(capsys, "rerun", tmp_path)
+        assert code == 2 and "no run folder" in told
+
+
+@pytest.mark.parametrize("given", [["--seed", "-1"], ["--rate", "0.0001"], ["--rate", "nan"], ["--frames", "0"],
+                                   ["--motion", "fly"], ["--size", "8x8"], ["--becomes", "a red dragon"]])
+def test_a_scene_that_cannot_be_is_one_line(capsys, tmp_path, given):
+    code, said, told = newtake(capsys, "world", "clip", "a red ball", "--out", tmp_path / "clip", *given)
+    assert code == 2 and said == "" and len(told.splitlines()) == 1 and not [*tmp_path.iterdir()]
+
+
+def test_a_scene_of_one_frame_in_any_size(capsys, tmp_path):
+    code, _, _ = newtake(capsys, "world", "clip", "a red ball on the sea in pixel art", "--out", tmp_path / "clip",
+                         "--frames", "1", "--size", "101x75")
+    assert code == 0 and Video.read(tmp_path / "clip" / "clip.mp4").size == (102, 76)

@@ -12,6 +12,7 @@ ORDER = [
     {"__main__"},
     {"cli", "studio"},
     {"run", "sweep", "show"},
+    {"record"},
     {"methods", "metrics", "world"},
     {"inversion", "tuning"},
     {"models"},

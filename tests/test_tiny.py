@@ -30,7 +30,6 @@ def tiny():
 
 def test_the_weights_are_those_of_the_card_and_small():
     weights = {str(p.relative_to(CHECKPOINT)): p for p in CHECKPOINT.rglob("*.safetensors")}
-    weights["judge.safetensors"] = PACKAGE / "world" / "judge.safetensors"
     told = json.loads((CHECKPOINT / "training.json").read_text())["sha256"]
     assert {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()} == told
     assert sum(path.stat().st_size for path in weights.values()) < 20 * 2**20
@@ -65,9 +64,9 @@ def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):
 
 
 def test_the_world_is_not_trained_on_what_is_held_out():
-    from newtake.world.training.data import scene_of
+    from newtake.world.training.data import chunk
 
-    for seed in range(20):
-        for held in (True, False):
-            scene = scene_of(seed, held, 64)
-            assert world.held_out(scene.object, scene.colour, scene.background) == held
+    _, labels = chunk((0, 60, False, 32))
+    names = list(judges.ATTRIBUTES.values())
+    shown = [[known[k] for known, k in zip(names, row, strict=True)][:3] for row in labels]
+    assert not any(world.held_out(*three) for three in shown) and len({tuple(three) for three in shown}) > 40

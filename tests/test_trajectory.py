@@ -54,10 +54,10 @@ def test_half_written_is_not_there(tmp_path, monkeypatch):
     with pytest.raises(StopIteration):
         full().save(folder)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(BadInput, match="holds no inversion that was finished"):
+    with pytest.raises(BadInput, match="holds no finished inversion"):
         Trajectory.load(folder)
     monkeypatch.undo()
     full().save(folder)
     (folder / "manifest.json").write_text('{"format": 0}')
-    with pytest.raises(BadInput, match="written by another version"):
+    with pytest.raises(BadInput, match="of this version"):
         Trajectory.load(folder)

@@ -102,10 +102,13 @@ def footage(path: Path, enough: int | None) -> Footage:
     from .movie import movie
     from .pictures import SUFFIXES, folder, picture
 
+    try:
+        path.stat()
+    except OSError as wrong:
+        missing = isinstance(wrong, FileNotFoundError | NotADirectoryError)
+        raise BadInput(f"no such file: {path}" if missing else f"cannot read {path}: {wrong.strerror}") from wrong
     if path.is_dir():
         return folder(path)
-    if not path.exists():
-        raise BadInput(f"no such file: {path}")
     if not path.is_file():
         raise BadInput(f"{path} is neither a file nor a folder")
     return picture(path) if path.suffix.lower() in SUFFIXES else movie(path, enough)

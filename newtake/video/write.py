@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from PIL import Image
 
-from ..aside import aside
+from ..aside import aside, free
 from ..errors import BadInput
 from ..track import track
 from .footage import Size, as_pixels, said
@@ -76,14 +76,9 @@ def write(video: Video, path: Path, lossless: bool, comment: str) -> tuple[str, 
     if lossless and ending in (".gif", ".jpg", ".jpeg"):
         raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png or a folder")
     if path.is_dir():
-        replaceable(path)
+        free(path, lambda name: not path.suffix and name.startswith("frame_"))
     with aside(path) as part:
         return write(video, part, ending, lossless, comment)
-
-
-def replaceable(folder: Path) -> None:
-    if folder.suffix or any(not file.name.startswith("frame_") for file in folder.iterdir()):
-        raise BadInput(f"{folder} is a folder that holds other things: name a new one, or a file such as {folder / 'edit.mp4'}")
 
 
 def write_folder(video: Video, part: Path, ending: str, lossless: bool, comment: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..aside import aside, free
 from .render import flow, frames, masks
 from .scene import Scene
 
@@ -27,23 +28,32 @@ def video(scene: Scene) -> Video:
     return Video.of(pixels, rate=Fraction(scene.rate).limit_denominator(1001))
 
 
+FILES = ("clip.mp4", "scene.json", "masks.npz", "sheet.png", "truth.mp4")
+
+
 def write(scene: Scene, out: Path, becomes: Scene | None = None) -> list[Path]:
-    """clip.mp4, scene.json, masks.npz (mask, flow), and with `becomes` truth.mp4 and its mask.  The paths."""
+    """A folder with clip.mp4, scene.json, masks.npz (mask, flow) and a sheet, and with `becomes` truth.mp4 and its mask.
+
+    It appears whole or not at all; one that was there is replaced.  Returns the paths.  Raises BadInput where `out` is
+    something else.
+    """
     from ..video import sheet
 
-    out.mkdir(parents=True, exist_ok=True)
-    made = [out / "clip.mp4", out / "scene.json", out / "masks.npz", out / "sheet.png"]
-    clips = [video(scene)]
-    clips[0].write(made[0])
+    free(out, FILES.__contains__)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    h, w = scene.size[::-1]
     told = {"caption": scene.caption(), "scene": asdict(scene)}
-    arrays = {"mask": masks(scene), "flow": np.stack([flow(scene, i) for i in range(scene.frames - 1)])}
+    arrays = {"mask": masks(scene), "flow": np.array([flow(scene, i) for i in range(scene.frames - 1)]).reshape(-1, h, w, 2)}
+    clips = {"clip.mp4": video(scene)}
     if becomes is not None:
-        clips.append(video(becomes))
-        made.append(out / "truth.mp4")
-        clips[1].write(made[-1])
         told |= {"becomes": becomes.caption(), "truth": asdict(becomes)}
         arrays["truth_mask"] = masks(becomes)
-    made[1].write_text(json.dumps(told, indent=2) + "\n")
-    np.savez_compressed(made[2], **arrays)
-    sheet(clips, made[3])
-    return made
+        clips["truth.mp4"] = video(becomes)
+    with aside(out) as folder:
+        folder.mkdir()
+        for name, clip in clips.items():
+            clip.write(folder / name)
+        (folder / "scene.json").write_text(json.dumps(told, indent=2) + "\n")
+        np.savez_compressed(folder / "masks.npz", **arrays)
+        sheet(list(clips.values()), folder / "sheet.png")
+    return [out / name for name in FILES if (out / name).exists()]

@@ -98,13 +98,14 @@ def watercolour(colour: Array, x: Array, y: Array, seed: int) -> Array:
 CELLS, SHADES = 32, 8                                   # of pixel art: cells a picture's height, values a channel
 
 
-def pixel_art(picture: Array) -> Array:                 # (h w 3), h and w multiples of the cell
+def pixel_art(picture: Array) -> Array:                 # (h w 3)
     """Flat cells of few colours."""
-    cell = picture.shape[0] // CELLS
-    h, w = picture.shape[0] // cell, picture.shape[1] // cell
-    flat = picture.reshape(h, cell, w, cell, 3).mean((1, 3))
+    h, w, _ = picture.shape
+    starts = [np.ceil(np.arange(n) * side / n).astype(int) for side, n in ((h, CELLS), (w, round(CELLS * w / h)))]
+    sizes = [np.diff([*start, side]) for start, side in zip(starts, (h, w), strict=True)]
+    flat = np.add.reduceat(np.add.reduceat(picture, starts[0], 0), starts[1], 1) / np.outer(*sizes)[..., None]
     flat = np.round(flat * (SHADES - 1)) / (SHADES - 1)
-    return flat.repeat(cell, 0).repeat(cell, 1)
+    return flat.repeat(sizes[0], 0).repeat(sizes[1], 1)
 
 
 LAYER_STYLES = {"plain": plain, "pencil": pencil, "watercolour": watercolour, "pixel art": plain}

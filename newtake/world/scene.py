@@ -51,12 +51,14 @@ class Scene:
                             ("style", STYLES), ("motion", MOTIONS)):
             if getattr(self, name) not in known:
                 raise BadInput(f"no {name} {getattr(self, name)!r} in the world; it has {', '.join(known)}")
-        if min(self.size) < paint.CELLS or self.frames < 1 or self.rate <= 0:
-            raise BadInput(f"a scene needs at least {paint.CELLS}x{paint.CELLS} pixels, one frame and a positive rate")
+        if min(self.size) < paint.CELLS or self.frames < 1 or not 0.1 <= self.rate <= 1000:
+            raise BadInput(f"a scene has at least {paint.CELLS}x{paint.CELLS} pixels, a frame, and 0.1 to 1000 frames a second")
 
     @classmethod
     def sample(cls, seed: int, **fixed) -> Scene:
-        """A scene at random; what is fixed stays as it is."""
+        """A scene at random; what is fixed stays as it is.  BadInput where the seed is below 0."""
+        if seed < 0:
+            raise BadInput(f"a seed is 0 or more, not {seed}")
         rng = np.random.default_rng(seed)
         pick = lambda names: names[rng.integers(len(names))]
         drawn = dict(

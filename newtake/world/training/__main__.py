@@ -20,8 +20,7 @@ from .data import Pictures, pictures
 from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
-JUDGE = PACKAGE / "world" / "judge.safetensors"
-CHANNELS, SIZE, HELD = 6, 64, 10_000_000                # of latents; pixels; the first seed of held-out pictures
+CHANNELS, SIZE = 6, 64                                  # of latents; pixels
 PARTS = ("autoencoder", "judge", "denoiser")
 
 
@@ -37,10 +36,10 @@ def main() -> None:
     job = parser.parse_args()
     torch.manual_seed(0)
     with shown():
-        make(job, pictures(job.work, job.pictures, SIZE), pictures(job.work, 1000, SIZE, held=True, first=HELD))
+        make(job, pictures(job.work, job.pictures, SIZE))
 
 
-def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
+def make(job: argparse.Namespace, seen: Pictures) -> None:
     steps = dict(zip(PARTS, job.steps, strict=True))
     spent: dict[str, float] = {}
 
@@ -61,7 +60,7 @@ def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
         judge = Judge().to(job.device)
         judging.train(judge, seen, steps["judge"], job.work / "judge.pt")
         weights = {name: z.half().contiguous().cpu() for name, z in judge.state_dict().items()}
-        save_file(weights, JUDGE)
+        save_file(weights, job.out / "judge.safetensors")
 
     def train_denoiser() -> None:
         vae = AutoencoderKL.from_pretrained(job.out / "vae").float().to(job.device).eval()
@@ -69,7 +68,8 @@ def make(job: argparse.Namespace, seen: Pictures, held: Pictures) -> None:
         net = denoiser.Denoiser(len(clip), clip.eos_token_id, CHANNELS).to(job.device)
         if job.further:
             net.read(job.out)
-        denoiser.train(net, clip, seen, latents(vae, seen, job.work), steps["denoiser"], job.work / "denoiser.pt")
+        state = job.work / ("denoiser_further.pt" if job.further else "denoiser.pt")
+        denoiser.train(net, clip, seen, latents(vae, seen, job.work), steps["denoiser"], state)
         write(net, job.out)
 
     part("autoencoder", train_autoencoder)
@@ -105,11 +105,11 @@ def card(job: argparse.Namespace, spent: dict[str, float]) -> None:
     """What was trained, for how long, and the hashes of the weights, kept beside them."""
     kept = job.out / "training.json"
     known = json.loads(kept.read_text()) if kept.exists() else {}
-    weights = {str(path.relative_to(job.out)): path for path in sorted(job.out.rglob("*.safetensors"))} | {JUDGE.name: JUDGE}
+    weights = {str(path.relative_to(job.out)): path for path in sorted(job.out.rglob("*.safetensors"))}
     known |= {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
     for name, seconds in spent.items():
         known[name] = {"steps": dict(zip(PARTS, job.steps, strict=True))[name], "minutes_of_this_run": round(seconds / 60, 1)}
-    known["sha256"] = {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items() if path.exists()}
+    known["sha256"] = {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()}
     kept.write_text(json.dumps(known, indent=2) + "\n")
 
 

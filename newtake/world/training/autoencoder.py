@@ -60,15 +60,3 @@ def latents(net: AutoencoderKL, seen: Pictures) -> torch.Tensor:
         with torch.autocast(device.type, torch.bfloat16):
             out.append(net.encode(pixels(seen, chosen).to(device)).latent_dist.mean.float().cpu())
     return torch.cat(out)
-
-
-@torch.no_grad()
-def psnr(net: AutoencoderKL, held: Pictures) -> float:
-    """Of the round trip, mean over pictures, dB."""
-    device = next(net.parameters()).device
-    errors = []
-    for chosen in torch.arange(len(held.pixels)).split(100):
-        x = pixels(held, chosen).to(device)
-        y = net.decode(net.encode(x).latent_dist.mean).sample.clamp(-1, 1)
-        errors.append(((y - x) / 2).square().mean((1, 2, 3)))
-    return float(-10 * torch.cat(errors).log10().mean())

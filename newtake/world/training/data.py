@@ -44,11 +44,11 @@ def chunk(job: tuple[int, int, bool, int]) -> tuple[np.ndarray, np.ndarray]:
     return pixels, np.array(labels)
 
 
-def pictures(folder: Path, many: int, size: int, held: bool = False, first: int = 0) -> Pictures:
-    """One random frame of each of `many` scenes."""
-    kept = folder / f"pictures_{size}_{first}_{many}_{'held' if held else 'seen'}.npz"
+def pictures(folder: Path, many: int, size: int) -> Pictures:
+    """A frame of each of `many` scenes, none of them held out."""
+    kept = folder / f"pictures_{size}_{many}.npz"
     if not kept.exists():
-        jobs = [(seed, min(CHUNK, first + many - seed), held, size) for seed in range(first, first + many, CHUNK)]
+        jobs = [(seed, min(CHUNK, many - seed), False, size) for seed in range(0, many, CHUNK)]
         with ProcessPoolExecutor() as pool:
             made = [part for part, _ in zip(pool.map(chunk, jobs), track(jobs, "rendering"), strict=True)]
         pixels, labels = (np.concatenate(z) for z in zip(*made, strict=True))

@@ -1,0 +1,169 @@
+"""run.json: all that decides the bits of an edit, and what it cost.  Names and hashes, no paths of a machine."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .methods.method import Method
+    from .models.counted import Counted
+    from .video import Video
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that decides the bits of an edit.  Plain data: run.json holds it, `rerun` reads it."""
+
+    clip: str
+    source: str                                         # what the clip shows
+    target: str                                         # what it should become
+    method: str = "fatezero"
+    settings: Mapping[str, Any] = field(default_factory=dict)   # of the method, by name; the rest are its defaults
+    words: tuple[str, ...] = ()                         # what changes, in either prompt; (): the words that differ
+    weights: Mapping[str, float] = field(default_factory=dict)  # by how much the attention to a word is multiplied
+    shares: Mapping[str, float] = field(default_factory=dict)   # share of the steps a word takes its map from the source
+    model: str = "tiny"
+    frames: int | None = None                           # None: all that there are
+    start: int = 0
+    stride: int = 1
+    size: tuple[int, int] | None = None                 # width, height; None: the network's own area, the clip's aspect
+    seed: int = 0
+    device: str | None = None                           # None: the best there is
+    dtype: str | None = None                            # None: what the device is best at
+    threads: int | None = None                          # of the processor; None: as torch finds them
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an edit leaves."""
+
+    video: Video
+    source: Video                                       # the clip as the network was given it
+    model: Counted                                      # what it was made with, and how often it was asked
+    method: Method
+    seconds: dict[str, float]                           # by part of the work
+
+
+def record(job: Job, done: Edit, file: str, notes: list[str]) -> dict[str, Any]:
+    import torch
+
+    from .methods.method import values
+    from .metrics.pixels import psnr
+
+    frames, model = done.video[:], done.model.inner
+    likeness = psnr(frames, done.source[:])
+    return {
+        "format": FORMAT,
+        "job": asdict(job) | {"clip": Path(job.clip).name, "settings": values(done.method), "model": said_as(job.model)},
+        "clip": {"sha256": hash_of(Path(job.clip)), "frames": len(done.source), "size": list(done.source.size)},
+        "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
+        "edit": {"file": file, "sha256": sha256(eight_bit(frames).tobytes()).hexdigest()},
+        "versions": versions(),
+        "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
+        "seconds": done.seconds,
+        "evaluations": done.model.evaluations,
+        "peak_memory_mb": peak_memory(model.device.type) >> 20,
+        "scores": {"psnr_to_source": round(likeness, 2) if isfinite(likeness) else None},
+        "notes": notes,
+    }
+
+
+def said_as(model: str) -> str:
+    """A model's name: of a path its last part."""
+    return Path(model).name if Path(model).exists() else model
+
+
+def eight_bit(frames: Tensor) -> Any:
+    """Frames (f 3 h w) in [-1, 1] as uint8, as they are written."""
+    return ((frames.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+
+
+def peak_memory(device: str) -> int:
+    """Bytes: on a GPU what torch took of it, else what the whole process took, since it began."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    try:
+        import resource
+    except ImportError:                                 # Windows
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1024 if sys.platform == "linux" else 1)
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    ours = ("newtake", "torch", "diffusers", "transformers", "av")
+    return {"python": platform.python_version()} | {package: version(package) for package in ours}
+
+
+def hash_of(path: Path) -> str:
+    """sha256 of a file; of a folder that of its files' names and contents, in order."""
+    digest = sha256()
+    if path.is_dir():
+        for file in sorted(p for p in path.iterdir() if p.is_file()):
+            digest.update(f"{file.name} {hash_of(file)} ".encode())
+        return digest.hexdigest()
+    with open(path, "rb") as stream:
+        while part := stream.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+# Back from run.json, which may be a stranger's
+
+OF_JOB: dict[str, Any] = {
+    "clip": str, "source": str, "target": str, "method": str, "settings": dict, "words": list, "weights": dict, "shares": dict,
+    "model": str, "frames": int | None, "start": int, "stride": int, "size": list | None, "seed": int,
+    "device": str | None, "dtype": str | None, "threads": int | None,
+}
+NEEDED: dict[str, dict[str, Any]] = {
+    "job": OF_JOB, "clip": {"sha256": str}, "model": {"sha256": str, "device": str, "dtype": str}, "edit": {"sha256": str},
+    "machine": {"threads": int},
+}
+
+
+def former(run: Path) -> tuple[Path, dict[str, Any]]:
+    """The folder and the record of a run, from the folder or a file in it.  BadInput where there is none."""
+    folder = (run.parent if run.is_file() else run).resolve()
+    try:
+        told = json.loads((folder / "run.json").read_text())
+        known = told["format"] == FORMAT and set(told["job"]) == set(OF_JOB)
+        known &= all(isinstance(told[part][name], kind) for part, kinds in NEEDED.items() for name, kind in kinds.items())
+        known &= [type(side) for side in told["job"]["size"] or (1, 1)] == [int, int]
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise BadInput(f"{run} is no run folder: it has no run.json that this version of newtake wrote")
+    return folder, told
+
+
+def job_of(told: dict[str, Any], folder: Path, clip: str | None, **instead: str | None) -> Job:
+    """The job of a record, on the same device and in the same numbers unless said otherwise; its clip found by its hash.
+
+    BadInput where the clip is not found or is another.
+    """
+    job, wanted = told["job"], told["clip"]["sha256"]
+    places = [Path(clip)] if clip else [place / Path(job["clip"]).name for place in (Path(), folder, folder.parent)]
+    found = [place for place in places if place.exists() and hash_of(place) == wanted]
+    if not found:
+        what = f"{clip} is not the clip of that run" if clip else f"the clip {job['clip']} is not beside {folder.name}"
+        raise BadInput(f"{what} (sha256 {wanted[:12]}...); say where it is: --clip")
+    same = {"device": told["model"]["device"], "dtype": told["model"]["dtype"], "threads": told["machine"]["threads"]}
+    here = {"clip": str(found[0]), "size": tuple(job["size"]) if job["size"] else None, "words": tuple(job["words"])}
+    return Job(**job | same | here | {name: value for name, value in instead.items() if value is not None})
