@@ -15,7 +15,7 @@ test: check                   ## lint, types, tests
 
 check: $(VENV)/dev
 	$(BIN)/ruff check
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(VENV)/dev            ## the figures in the README
 	$(BIN)/python benchmarks/checkpoint.py

@@ -22,6 +22,7 @@ world = typer.Typer(rich_markup_mode=None, help="The miniature world: clips whos
 app.add_typer(world, name="world")
 
 Option = typer.Option
+CANCELLED = 130                                         # what typer returns after an interrupt
 Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of pictures, or one picture")]
 Source = Annotated[str, Option("--source", help="what the clip shows")]
 Out = Annotated[Path | None, Option("--out", help="the run folder; by default a new one in runs/")]
@@ -190,12 +191,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: every mistake of the user is one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        sys.exit(app(arguments or ["--help"], standalone_mode=False) or 0)
+        code = app(arguments or ["--help"], standalone_mode=False) or 0
+        line = "cancelled; nothing was left half-written" if code == CANCELLED else None
     except BadInput as e:
         line, code = str(e), 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
-    except (KeyboardInterrupt, typer.Abort):
-        line, code = "cancelled; nothing was left half-written", 130
-    tell("newtake: " + " ".join(line.split()))
+    if line:
+        tell("newtake: " + " ".join(line.split()))
     sys.exit(code)

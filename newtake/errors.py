@@ -5,9 +5,5 @@ class BadInput(ValueError):
     """One line that says what is wrong and what would be right.  The command line prints it and exits with 2."""
 
 
-class Cancelled(KeyboardInterrupt):
-    """Somebody asked long work to stop.  Raised by `track`; the command line exits with 130."""
-
-
 class Note(UserWarning):
     """Nothing is wrong, but the caller should be told.  The command line prints it and goes on."""

@@ -53,7 +53,7 @@ def edited(video: Video, source: str, target: str, method: Method, model: UNet, 
     from .video import Video
 
     stated(source, target, weights or {}, shares or {})
-    sized(video, model)
+    size_noted(video, model)
     counted, seconds = Counted(model), {}
     with torch.no_grad():
         ask = request(model, source, target, words=words, weights=weights, shares=shares, seed=seed)
@@ -81,12 +81,10 @@ def stated(source: str, target: str, weights: Mapping[str, float], shares: Mappi
             raise BadInput(f"the share of {word!r} must be between 0 and 1, not {share}")
 
 
-def sized(video: Video, model: UNet) -> None:
-    """BadInput where the clip's sides are no whole latents; a note where its area is not what the network was trained on."""
+def size_noted(video: Video, model: UNet) -> None:
+    """A note where the clip's area is far from what the network was trained on."""
     w, h = video.size
     better = native_size(video.size, model)
-    if w % model.factor or h % model.factor:
-        raise BadInput(f"the clip is {w}x{h}; its sides must be multiples of {model.factor}, such as {better[0]}x{better[1]}")
     if not 0.5 <= (w * h) ** 0.5 / model.native <= 2:
         warnings.warn(f"the clip is {w}x{h}; the network was trained on about {better[0]}x{better[1]}", Note, stacklevel=2)
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Watch = Callable[[str, int, int], None]                 # (what, done, of); may raise Cancelled
+Watch = Callable[[str, int, int], None]                 # (what, done, of)
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_an_interrupt_leaves_nothing_and_exits_130(clip, tmp_path):
 def strange(tmp_path_factory, clip):
     """Files that are not what their names say."""
     folder = tmp_path_factory.mktemp("strange")
-    whole = open(clip, "rb").read()
+    whole = Path(clip).read_bytes()
     (folder / "text.mp4").write_text("hello")
     (folder / "concat.mp4").write_text(f"ffconcat version 1.0\nfile '{clip}'\n")
     (folder / "hls.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n")

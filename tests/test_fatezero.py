@@ -10,6 +10,7 @@ from oracles import StoredMaps
 from torch import Tensor
 
 from newtake.attention.call import Frames
+from newtake.errors import BadInput, Note
 from newtake.inversion import DDIM, Direct
 from newtake.methods import FateZero
 from newtake.methods.method import Request, Setup
@@ -163,5 +164,25 @@ def test_latents_stay_in_their_own_precision():
     assert out.dtype == torch.float32 and out.isfinite().all()
 
 
-def test_other_inversions():
-    assert edited(networks.model(), fatezero(*CASES["fused and blended"], inversion=Direct())).isfinite().all()
+def test_direct_inversion_is_ddim():
+    """The source row is fed what the inversion was fed, pinned or not: to the bit the same edit."""
+    ddim, direct = (fatezero(*CASES["fused and blended"], inversion=kind) for kind in (DDIM(), Direct()))
+    with pytest.warns(Note, match="fatezero ignores inversion=direct"):
+        assert torch.equal(edited(networks.model(), direct), edited(networks.model(), ddim))
+
+
+@pytest.mark.parametrize("settings, line", [
+    (dict(most=1), "no cross-attention of at most 1 query tokens a frame to find words in; most=none"),
+    (dict(published_sites=True), "no cross-attention at the published sites to find words in; "),
+])
+def test_no_site_to_find_words_in(settings, line):
+    """Neither when the clip is inverted nor, where that knew better, when latents are blended."""
+    narrow = dict(block_out_channels=(8,), down_block_types=("CrossAttnDownBlock2D",), layers_per_block=1,
+                  up_block_types=("UpBlock2D",), mid_block_type=None)
+    model, ask, z0 = networks.model(**narrow), networks.asked(), networks.clip()
+    method = replace(fatezero(0.3, True, 0.8, 0.8), **settings)
+    with pytest.raises(BadInput, match=line):
+        method.invert(model, z0, ask)
+    path = replace(method, most=None, published_sites=False).invert(model, z0, ask)
+    with pytest.raises(BadInput, match=line):
+        method(model, path, ask)

@@ -81,6 +81,17 @@ def test_an_unknown_scheduler(name):
         (prediction_kind if name == "prediction_type" else lambda config: diffusion(config, 5))({name: "odd"})
 
 
+@pytest.mark.parametrize("wrong", [
+    dict(beta_start="x"), dict(beta_end=2), dict(beta_end=None), dict(num_train_timesteps="many"), dict(steps_offset=0.5),
+    dict(trained_betas=["x"]), dict(trained_betas=[0.1]),
+])
+def test_a_scheduler_without_numbers(wrong):
+    (name,) = wrong
+    with pytest.raises(BadInput, match=f"the scheduler's {name}") as error:
+        diffusion(SCHEDULER | wrong, 5)
+    assert "\n" not in str(error.value)
+
+
 def test_shares_of_the_steps():
     """Inside a share: the step ends in it.  The published table of cross-attention has a row more."""
     inside = lambda of, tau, spare=0: sum(Level(1, 0.5, 0.8, i, of).inside(tau, spare) for i in range(of))

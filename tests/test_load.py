@@ -7,7 +7,6 @@ import sys
 import pytest
 import torch
 from checkpoints import folder, latents, said, unet
-from diffusers import DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -139,6 +138,16 @@ def test_hash(sd1):
     assert other.hash != first.hash
 
 
+def test_hash_knows_what_is_no_weight(sd1):
+    first = newtake.load(sd1).hash
+    other = newtake.load(sd1)
+    other.vae.shift = 0.5
+    assert other.hash != first
+    other = newtake.load(sd1)
+    other.tokenizer.add_tokens(["zebra"])
+    assert other.hash != first
+
+
 def test_dtype(sd1):
     model = newtake.load(sd1, device="cpu", dtype="bf16")
     assert model.dtype == torch.bfloat16 and model.vae.net.dtype == torch.float32
@@ -155,20 +164,6 @@ def test_prediction(tmp_path):
     assert model.predict(latents(1, 1, 4, 16, 16), model.levels(5)[0], model.text("a")).kind == "v_prediction"
     model = newtake.load(path, prediction="epsilon")
     assert model.predict(latents(1, 1, 4, 16, 16), model.levels(5)[0], model.text("a")).kind == "epsilon"
-
-
-def test_pipeline_in_memory(sd1):
-    of_disk = newtake.load(sd1)
-    pipe = StableDiffusionPipeline(
-        vae=of_disk.vae.net, text_encoder=of_disk.encoders.encoders[0], tokenizer=of_disk.tokenizer, unet=of_disk.net,
-        scheduler=DDIMScheduler(**configs("sd1")["scheduler"]), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    model = newtake.load(pipe)
-    assert model.net is pipe.unet
-    z, at, text = latents(1, 2, 4, 16, 16), model.levels(5)[0], model.text("a cat")
-    assert torch.equal(model.predict(z, at, text).out, of_disk.predict(z, at, text).out)
-    assert "list" in said([1, 2])
 
 
 # Video networks
@@ -267,9 +262,15 @@ def test_half_precision_variant(tmp_path):
     assert torch.equal(ask(newtake.load(path)), expected)
 
 
-def test_unknown_device(sd1):
-    with pytest.raises(BadInput, match="no device moon"):
-        newtake.load(sd1, device="moon")
+def test_a_tokenizer_with_code_of_its_own(tmp_path, monkeypatch):
+    """It is not run, and nobody is asked whether to."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
+    path = folder(tmp_path / "own", "sd1")
+    told = path / "tokenizer" / "tokenizer_config.json"
+    own = dict(tokenizer_class="Own", auto_map={"AutoTokenizer": ["own.Own", None]})
+    told.write_text(json.dumps(json.loads(told.read_text()) | own))
+    (path / "tokenizer" / "own.py").write_text("raise SystemExit")
+    assert "code of its own" in said(path)
 
 
 def test_importing_is_light():

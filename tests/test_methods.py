@@ -1,6 +1,7 @@
 """What methods can be told, from strings and back; and what is asked of them, from prompts."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import networks
@@ -10,9 +11,9 @@ from networks import relative
 
 from newtake import words
 from newtake.attention.frames import look_at
-from newtake.errors import BadInput
+from newtake.errors import BadInput, Note
 from newtake.guidance import cfg
-from newtake.inversion import DDIM, Direct
+from newtake.inversion import DDIM, INVERSIONS, Direct
 from newtake.inversion.trajectory import retrace
 from newtake.levels import Level
 from newtake.methods import METHODS, FateZero, configured
@@ -42,6 +43,8 @@ def test_settings_from_strings():
 
 
 WRONG = {
+    "name=1": "unknown setting 'name' of fatezero; it has ",
+    "cls=1": "unknown setting 'cls' of fatezero; it has ",
     "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, self_until,",
     "self_until=3": "self_until must be between 0 and 1, not 3",
     "self_until=nan": "self_until must be between 0 and 1, not nan",
@@ -69,6 +72,45 @@ def test_wrong_settings_from_python():
         Setup(guidance=-1)
     with pytest.raises(BadInput, match="unknown method 'fate'; known are fatezero, ddim"):
         configured("fate")
+
+
+def test_the_inversions_are_listed():
+    (told,) = (s.help for s in settings(FateZero) if s.name == "inversion")
+    assert all(name in told for name in INVERSIONS)
+
+
+def test_more_steps_than_the_checkpoint_has():
+    model, ask = networks.model(), networks.asked()
+    with pytest.raises(BadInput, match=r"^steps must be between 1 and 999, not 1000$"):
+        configured("ddim", steps=1000).invert(model, networks.clip(), ask)
+
+
+# What makes no difference is said
+
+def notes(method, ask) -> list[str]:
+    model, z0 = networks.model(), networks.clip(f=2, h=4, w=4)
+    path = method.invert(model, z0, ask)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        method(model, path, ask)
+    assert all(w.category is Note for w in said)
+    return [str(w.message) for w in said]
+
+
+@pytest.mark.parametrize("name, told, given, ignored", [
+    ("ddim", {}, (), []),
+    ("ddim", dict(mask=0.3), ("words", "weights", "shares"), ["words", "weights", "shares", "mask"]),
+    ("ddim", dict(inversion="direct"), (), ["inversion=direct"]),
+    ("fatezero", {}, ("weights", "shares"), []),
+    ("fatezero", {}, ("words",), ["words"]),
+    ("fatezero", dict(mask=0.3), ("words",), []),
+    ("fatezero", dict(blend_latents=True), (), ["blend_latents"]),
+    ("fatezero", dict(mask=0.3, fuse_maps=False), (), ["mask"]),
+    ("fatezero", dict(inversion="direct"), (), ["inversion=direct"]),
+])
+def test_what_is_ignored_is_said(name, told, given, ignored):
+    said = notes(configured(name, steps=1, **told), replace(networks.asked(), given=given))
+    assert [line.split(":")[0] for line in said] == [f"{name} ignores {what}" for what in ignored]
 
 
 # Requests
@@ -126,6 +168,7 @@ def test_words_that_are_named():
     shares = {"car": 0.5, "blue": (0.2, 0.4)}
     ask = request(Reader(), "a red car", "a blue car", words=["car"], weights={"blue": 3.0}, shares=shares)
     (change,), (here,), (there,) = ask.changes, ask.source.spans, ask.targets.spans
+    assert ask.given == ("words", "weights", "shares") and request(Reader(), "a red car", "a blue car").given == ()
     assert change.source == words.find(here, "car") and change.target == words.find(there, "car")
     assert change.shares == dict.fromkeys(there["car"], (0.0, 0.5)) | dict.fromkeys(there["blue"], (0.2, 0.4))
     plain = request(Reader(), "a red car", "a blue car").changes[0].edit(*MAPS, AT)

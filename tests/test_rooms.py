@@ -21,9 +21,6 @@ ORDER = [
     {"track", "shapes", "aside"},
     {"errors"},
 ]
-WITHIN = {                                              # on one line, and allowed
-    ("run", "show"), ("attention", "guidance"),
-}
 COMMON = {                                              # files of a room that its others may use
     "methods": {"method"}, "inversion": {"trajectory"}, "metrics": {"report"},
 }
@@ -70,7 +67,7 @@ def test_imports_go_downwards(path):
     if here == "__init__":
         return                                          # the names the package offers, fetched when asked for
     for other in {parts[0] for parts in imported(path) if parts and parts[0] != "!"} - {here}:
-        allowed = line(other) > line(here) or (here, other) in WITHIN | ABOVE
+        allowed = line(other) > line(here) or (here, other) in ABOVE
         assert allowed, f"{here} imports {other}, which stands above it or beside it"
 
 
@@ -86,6 +83,17 @@ def test_who_knows_diffusers(path):
     inside = path.relative_to(PACKAGE).as_posix()
     if not any(inside == place or inside.startswith(f"{place}/") for place in DIFFUSERS):
         assert ("!", "diffusers") not in imported(path)
+
+
+def test_every_error_is_used():
+    classes = {node.name for node in ast.parse((PACKAGE / "errors.py").read_text()).body if isinstance(node, ast.ClassDef)}
+    lines = [line for path in files() for line in path.read_text().splitlines() if "errors import" in line]
+    assert [name for name in classes if name not in "".join(lines)] == []
+
+
+def test_every_allowance_is_used():
+    made = {(room_of(path), parts[0]) for path in files() for parts in imported(path) if parts}
+    assert made >= ABOVE
 
 
 def test_every_room_has_its_line():

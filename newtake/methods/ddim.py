@@ -21,7 +21,13 @@ class DDIMEdit(Method):
         with model.control(look(*self.setup.frames)):
             return self.setup.inversion(model, z0, ask.source, ask.null, model.levels(self.setup.steps))
 
+    def idle(self, path, ask):
+        names = [*ask.given, *["mask"] * (self.setup.mask is not None)]
+        why = dict.fromkeys(names, "it edits no attention; another method does, such as fatezero")
+        return why | {"inversion=direct": "it has no source row to put back on the path"} if path.pinned else why
+
     def __call__(self, model, path, ask):
+        self.tell_idle(path, ask)
         guidance = cfg(self.setup.guidance)
         z = path.z[0].expand(len(ask.targets.tokens), *[-1] * 4)
         with model.control(look(*self.setup.frames)):

@@ -124,8 +124,11 @@ def tokenizer(folder: Path) -> Tokenizer:
 
     if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise BadInput(f"{folder} is not a tokenizer: it has no tokenizer.json or vocab.json")
+    told = folder / "tokenizer_config.json"
+    if told.is_file() and config(told).get("auto_map"):
+        raise BadInput(f"{folder} is a tokenizer with code of its own, which is never run; known are those of transformers")
     try:
-        found = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as wrong:
         raise BadInput(f"{folder} cannot be read: {str(wrong).strip().splitlines()[0]}") from wrong
     if not found.is_fast:

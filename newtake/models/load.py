@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,16 +35,16 @@ def load(
 ) -> UNet:
     """A checkpoint of Stable Diffusion 1.x, 2.x or SDXL, or a video network of Tune-A-Video's or FateZero's making.
 
-    A pipeline in memory stays on its device and in its dtype unless they are said; its networks are put to evaluation.
-    Raises BadInput, in one line, where it cannot be read.
+    A pipeline in memory stays on its device and in its dtype unless they are said, and is never changed: of a network that is
+    not as it has to be (elsewhere, in training, a VAE in half precision) a copy is taken.  Raises BadInput, in one line, where
+    it cannot be read.
     """
     quiet()
     if not isinstance(what, str | os.PathLike):
         from .memory import read as of_pipeline
 
-        parts = of_pipeline(what)
-        place = parts.net.device if device is None else chosen_device(device)
-        return finished(parts, place, number(dtype) or parts.net.dtype, norms, prediction)
+        place = None if device is None else chosen_device(device)
+        return finished(of_pipeline(what), place, number(dtype), norms, prediction)
     place = chosen_device(device)
     kind = number(dtype) or usual_dtype(place)
     path = located(str(what), download)
@@ -87,16 +88,16 @@ def cached(name: str, download: bool) -> Path:
 
 
 def finished(
-    parts: Parts, device: str | torch.device, dtype: torch.dtype, norms: Norms | None, prediction: str | None
+    parts: Parts, device: torch.device | None, dtype: torch.dtype | None, norms: Norms | None, prediction: str | None
 ) -> UNet:
-    """The parts on their device, put to evaluation, as a model."""
+    """The parts on their device, put to evaluation, as a model.  None: each stays where, or as, it is."""
     import torch
 
     from .text import TextEncoders
     from .unet import UNet
     from .vae import Autoencoder
 
-    fit = lambda net, kind=dtype: net.to(device=device, dtype=kind).eval().requires_grad_(False)
+    fit = lambda net, kind=dtype: fitted(net, device, kind, parts.shared)
     scheduler = dict(parts.scheduler) | ({"prediction_type": prediction} if prediction else {})
     vae = encoders = None
     if parts.vae is not None:                           # in half precision SDXL's overflows, and the others lose
@@ -107,20 +108,28 @@ def finished(
     return UNet(fit(parts.net), scheduler, norms or ("clip" if temporal else "frame"), temporal, vae, encoders)
 
 
+def fitted(net: Any, device: torch.device | None, dtype: torch.dtype | None, shared: bool) -> Any:
+    """The network as it is asked; of one that others have a copy, where it is not so already."""
+    if shared:
+        if net.device == (device or net.device) and net.dtype == (dtype or net.dtype) and not net.training:
+            return net
+        net = deepcopy(net)
+    return net.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+
 def chosen_device(device: str | torch.device | None) -> torch.device:
     import torch
 
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device is None:
-        return torch.device(next(name for name, is_there in there.items() if is_there))
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    many = {"cuda": cuda, "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     try:
-        place = torch.device(device)
+        place = torch.device(next(name for name, n in many.items() if n) if device is None else device)
     except RuntimeError:
         place = None
-    if place is None or not there.get(place.type):
-        here = ", ".join(name for name, is_there in there.items() if is_there)
+    if place is None or (place.index or 0) >= many.get(place.type, 0):
+        here = ", ".join(name if n == 1 else f"{name}:0 to {name}:{n - 1}" for name, n in many.items() if n)
         raise BadInput(f"there is no device {device} here; there is {here}")
-    return place
+    return torch.empty(0, device=place).device          # with its number, as networks name it
 
 
 def number(dtype: str | torch.dtype | None) -> torch.dtype | None:

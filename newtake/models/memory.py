@@ -16,4 +16,5 @@ def read(pipe: Any) -> Parts:
         own["unet"], dict(own["scheduler"].config), own["vae"],
         [own[f"tokenizer{which}"] for which in suffixes], [own[f"text_encoder{which}"] for which in suffixes],
         family.pooled, family.pooled and pipe.config.get("force_zeros_for_empty_prompt", True),
+        shared=True,
     )

@@ -24,6 +24,7 @@ class Parts:
     pooled: bool = False
     empty_is_zero: bool = False
     temporal: Mapping[str, nn.Module] = field(default_factory=dict)
+    shared: bool = False                                # others have these networks too; they must find them as they were
 
 
 def assemble(net: Any, weights: Mapping[str, Tensor], dtype: torch.dtype, where: str) -> Any:

@@ -1,6 +1,7 @@
 """Prompts to what the network reads, encoded here and not by a pipeline: CLIP's text models of Stable Diffusion."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, final
 
 import torch
@@ -21,10 +22,8 @@ class TextEncoders:
         pooled: bool = False,                           # SDXL's way
         empty_is_zero: bool = False,                    # the empty prompt is all zeros (SDXL was trained so)
     ):
-        self.tokenizers, self.encoders = tuple(tokenizers), tuple(encoders)
-        self.pooled, self.empty_is_zero = pooled, empty_is_zero
-        for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True):
-            tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+        self.encoders, self.pooled, self.empty_is_zero = tuple(encoders), pooled, empty_is_zero
+        self.tokenizers = tuple(as_wide(*both) for both in zip(tokenizers, encoders, strict=True))
 
     @torch.no_grad()
     def __call__(self, *prompts: str) -> Text:
@@ -48,3 +47,13 @@ class TextEncoders:
     def lost(self, prompt: str) -> list[str]:
         """The words that the encoder does not read."""
         return lost(self.tokenizers[0], prompt)
+
+
+def as_wide(tokenizer: Tokenizer, encoder: Any) -> Tokenizer:
+    """The tokenizer, no wider than its encoder reads; a copy where it was."""
+    width = encoder.config.max_position_embeddings
+    if tokenizer.model_max_length <= width:
+        return tokenizer
+    own = copy(tokenizer)
+    own.model_max_length = width
+    return own

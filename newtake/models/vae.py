@@ -25,7 +25,10 @@ class Autoencoder:
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """(f 3 H W) in [-1, 1] -> (f c h w), float32.  Raises BadInput where a side is no multiple of `factor`."""
+        """(f 3 H W) in [-1, 1] -> (f c h w), float32, where the network lies.
+
+        Raises BadInput where a side is no multiple of `factor`.
+        """
         high, wide = frames.shape[-2:]
         if high % self.factor or wide % self.factor:
             raise BadInput(f"pictures of {wide}x{high} cannot be encoded; their sides must be multiples of {self.factor}")
@@ -35,11 +38,11 @@ class Autoencoder:
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
-        """(... c h w) -> (... 3 H W) in [-1, 1], float32."""
+        """(... c h w) -> (... 3 H W) in [-1, 1], float32, where z lies."""
         chunks = z.flatten(0, -4).split(max(1, PIXELS // (z.shape[-2] * z.shape[-1] * self.factor ** 2)))
         pictures = [self._picture(some) for some in track(chunks, "decoding")]
         return torch.cat(pictures).unflatten(0, z.shape[:-3])
 
     def _picture(self, z: Tensor) -> Tensor:            # (f 3 H W)
         latent = (z / self.scale + self.shift).to(self.net.device, self.net.dtype)
-        return self.net.decode(latent).sample.float().clamp(-1, 1)
+        return self.net.decode(latent).sample.float().clamp(-1, 1).to(z.device)

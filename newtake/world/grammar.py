@@ -9,7 +9,7 @@ from .scene import BACKGROUNDS, COLOURS, OBJECTS, PLACES, STYLE_NAMES, STYLE_WOR
 
 KNOWN = {"object": OBJECTS, "colour": COLOURS, "background": BACKGROUNDS, "style": STYLES}
 SPOKEN = {name: {value: value for value in values} for name, values in KNOWN.items()}
-SPOKEN["style"] = {said or "plain": style for style, said in STYLE_NAMES.items()}
+SPOKEN["style"] = {said: style for style, said in STYLE_NAMES.items() if said}
 
 
 def between() -> set[str]:

@@ -24,7 +24,7 @@ from newtake.models.temporal import temporal_layers
 from newtake.models.unet import UNet
 
 HERE = Path(__file__).parent
-MORE = Path(os.environ.get("NEWTAKE_FIXTURES", HERE.parents[2] / "shared" / "fixtures"))
+MORE = Path(os.environ.get("NEWTAKE_FIXTURES") or HERE.parents[2] / "shared" / "fixtures")
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,15 @@ def by_frame(z: Tensor) -> Tensor:
     return z.transpose(1, 2) if z.ndim == 5 else z[:, None]
 
 
+def found(wanted: Callable[[Case], bool]) -> list[Case]:
+    """The cases of a kind; one that is there twice, once."""
+    told = {path.read_bytes(): path.parent for root in (MORE, HERE / "cases") for path in root.rglob("case.json")}
+    return [case for case in map(Case, sorted(told.values(), key=lambda folder: folder.name)) if wanted(case)]
+
+
 def cases(wanted: Callable[[Case], bool]) -> list:
     """The cases of a kind as parameters of a test; one that says why, where there are none."""
-    found = sorted(path.parent for root in (HERE / "cases", MORE) if root.is_dir() for path in root.rglob("case.json"))
-    chosen = [case for case in map(Case, dict.fromkeys(found)) if wanted(case)]
+    chosen = found(wanted)
     missing = pytest.param(None, marks=pytest.mark.skip(reason=f"no such cases in {HERE / 'cases'} or NEWTAKE_FIXTURES"))
     return [pytest.param(case, id=case.folder.name) for case in chosen] or [missing]
 

@@ -1,35 +1,29 @@
-"""Prompt-to-Prompt's own tables (google/prompt-to-prompt, seq_aligner and ptp_utils), of every folder `*_p2p_alignment`."""
+"""Prompt-to-Prompt's own tables (google/prompt-to-prompt, seq_aligner and ptp_utils), of every case with pairs of prompts."""
 
-import json
-import os
 from itertools import product
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from cases import MORE, Case, found
 
 from newtake import words
 from newtake.errors import BadInput
 from newtake.levels import Level
+from newtake.models.families import clip_tokenizer
 
-FOLDER = Path(os.environ.get("NEWTAKE_FIXTURES") or Path(__file__).parents[3] / "shared" / "fixtures")
-CASES = sorted(FOLDER.glob("*p2p_alignment*"))
-PAIRS = [(case, pair) for case in CASES for pair in json.loads((case / "case.json").read_text())["pairs"]]
+PAIRS = [(case, pair) for case in found(lambda case: "pairs" in case.told) for pair in case.told["pairs"]]
 
-pytestmark = pytest.mark.skipif(not PAIRS, reason=f"no alignment fixtures in {FOLDER}; NEWTAKE_FIXTURES names the folder")
-each = pytest.mark.parametrize("case, pair", PAIRS, ids=[f"{case.name}-{pair['id']}" for case, pair in PAIRS])
+pytestmark = pytest.mark.skipif(not PAIRS, reason=f"no alignment fixtures in {MORE}; NEWTAKE_FIXTURES names the folder")
+each = pytest.mark.parametrize("case, pair", PAIRS, ids=[f"{case.folder.name}-{pair['id']}" for case, pair in PAIRS])
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    from transformers import CLIPTokenizerFast
-
-    return CLIPTokenizerFast.from_pretrained(FOLDER / "cliptok")
+    return clip_tokenizer("<|endoftext|>")
 
 
-def tensors(case: Path, prefix: str) -> dict[str, torch.Tensor]:
-    return {name: z for name, z in load_file(case / "tensors.safetensors").items() if name.startswith(prefix)}
+def tensors(case: Case, prefix: str) -> dict[str, torch.Tensor]:
+    return {name: z for name, z in case.tensors.items() if name.startswith(prefix)}
 
 
 def level(step: int, of: int) -> Level:

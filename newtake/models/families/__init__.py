@@ -79,4 +79,4 @@ def clip_tokenizer(pad: str) -> Tokenizer:
             (Path(folder) / name).write_bytes(gzip.decompress(packed))
         told = dict(tokenizer_class="CLIPTokenizer", model_max_length=77, pad_token=pad, unk_token="<|endoftext|>")
         (Path(folder) / "tokenizer_config.json").write_text(json.dumps(told))
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
