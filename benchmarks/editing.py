@@ -85,7 +85,7 @@ def row(asked, name, scene, truth, done, judge) -> dict:
         "method": asked, "changes": name, "caption": truth.caption(),
         "asked": float(np.mean([s[name] == getattr(truth, name) for s in judge.says(edit)])),
         "truth": psnr(edit, answer), "outside": psnr(edit, source, outside) if name != "background" else None,
-        "evaluations": done.model.evaluations, "seconds": sum(done.seconds.values()),
+        "evaluations": done.evaluations, "seconds": sum(done.seconds.values()),
     }
 
 

@@ -182,7 +182,9 @@ def numbers(given: Sequence[str], option: str) -> dict[str, float]:
 def pixels(size: str | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    if not (found := re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size)) or 0 in (both := tuple(map(int, found.groups()))):
+    found = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size)
+    both = (int(found[1]), int(found[2])) if found else (0, 0)
+    if 0 in both:
         raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
     return both
 

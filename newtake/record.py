@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .methods.method import Method
-    from .models.counted import Counted
+    from .models.unet import UNet
     from .video import Video
 
 FORMAT = 1
@@ -53,8 +53,9 @@ class Edit:
 
     video: Video
     source: Video                                       # the clip as the network was given it
-    model: Counted                                      # what it was made with, and how often it was asked
+    model: UNet
     method: Method
+    evaluations: int                                    # row-passes of the denoiser
     seconds: dict[str, float]                           # by part of the work
 
 
@@ -64,7 +65,7 @@ def record(job: Job, done: Edit, file: str, notes: list[str]) -> dict[str, Any]:
     from .methods.method import values
     from .metrics.pixels import psnr
 
-    frames, model = done.video[:], done.model.inner
+    frames, model = done.video[:], done.model
     likeness = psnr(frames, done.source[:])
     return {
         "format": FORMAT,
@@ -75,7 +76,7 @@ def record(job: Job, done: Edit, file: str, notes: list[str]) -> dict[str, Any]:
         "versions": versions(),
         "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
         "seconds": done.seconds,
-        "evaluations": done.model.evaluations,
+        "evaluations": done.evaluations,
         "peak_memory_mb": peak_memory(model.device.type) >> 20,
         "scores": {"psnr_to_source": round(likeness, 2) if isfinite(likeness) else None},
         "notes": notes,

@@ -65,7 +65,7 @@ def edited(video: Video, source: str, target: str, method: Method, model: UNet, 
             z = method(counted, path, ask)
         with timed(seconds, "decoding"):
             frames = model.decode(z[0]).cpu()
-    return Edit(Video.of(frames, like=video), video, counted, method, seconds)
+    return Edit(Video.of(frames, like=video), video, model, method, counted.evaluations, seconds)
 
 
 def stated(source: str, target: str, weights: Mapping[str, float], shares: Mapping[str, float]) -> None:

@@ -55,6 +55,6 @@ class Judge(nn.Module):
 
 def load() -> Judge:
     judge = Judge()
-    weights = read_safetensors(files("newtake.models").joinpath("tiny", "judge.safetensors").read_bytes())
+    weights = read_safetensors((files("newtake.models") / "tiny" / "judge.safetensors").read_bytes())
     judge.load_state_dict({name: z.float() for name, z in weights.items()})
     return judge.eval().requires_grad_(False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class Scene:
             raise BadInput(f"a seed is 0 or more, not {seed}")
         rng = np.random.default_rng(seed)
         pick = lambda names: names[rng.integers(len(names))]
-        drawn = dict(
+        drawn: dict[str, Any] = dict(
             object=pick(OBJECTS), colour=pick(COLOURS), background=pick(BACKGROUNDS), style=pick(STYLES), motion=pick(MOTIONS),
             radius=round(rng.uniform(0.24, 0.34), 3), at=tuple(rng.uniform(-0.07, 0.07, 2).round(3).tolist()),
             heading=float(rng.choice((-1, 1))), tilt=round(rng.uniform(-0.25, 0.25), 3),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
@@ -20,7 +21,7 @@ from .data import ATTRIBUTES, Pictures
 from .fit import fit
 
 BATCH, DROPPED, GAMMA, LONGEST = 32, 0.1, 5.0, 32
-SCHEDULE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
+SCHEDULE: dict[str, Any] = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
                 set_alpha_to_one=False, steps_offset=1, clip_sample=False, prediction_type="epsilon")
 END = "<|endoftext|>"
 

@@ -22,15 +22,14 @@ def fit(net: nn.Module, loss: Loss, steps: int, rate: float, state: Path, what: 
 
     Every step draws with its own seed, so that a resumed run sees the batches of an uninterrupted one.
     """
-    weights = [p for p in net.parameters() if p.requires_grad]
+    weights: list[Tensor] = [p for p in net.parameters() if p.requires_grad]
     adam = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.99), weight_decay=0.01, foreach=True)
     mean, done = [p.detach().clone() for p in weights], 0
     if state.exists():
         saved = torch.load(state, map_location=weights[0].device, weights_only=True)
         done, mean = saved["done"], saved["mean"]
         adam.load_state_dict(saved["adam"])
-        with torch.no_grad():
-            torch._foreach_copy_(weights, saved["weights"])
+        put(weights, saved["weights"])
     device = weights[0].device.type
     running = None
     for step in track(range(done, steps), what):
@@ -43,14 +42,20 @@ def fit(net: nn.Module, loss: Loss, steps: int, rate: float, state: Path, what: 
         nn.utils.clip_grad_norm_(weights, 1.0, foreach=True)
         adam.step()
         adam.zero_grad()
-        torch._foreach_lerp_(mean, [p.detach() for p in weights], 1 - min(ema, (1 + step) / (10 + step)))
+        for kept, weight in zip(mean, weights, strict=True):
+            kept.lerp_(weight.detach(), 1 - min(ema, (1 + step) / (10 + step)))
         running = now.item() if running is None else running + 0.02 * (now.item() - running)
         if (step + 1) % every == 0 or step + 1 == steps:
             keep(state, dict(done=step + 1, mean=mean, adam=adam.state_dict(), weights=[p.detach() for p in weights]))
             with open(state.with_suffix(".log"), "a") as log:
                 log.write(f"{step + 1} {running:.5f}\n")
-    with torch.no_grad():
-        torch._foreach_copy_(weights, mean)
+    put(weights, mean)
+
+
+@torch.no_grad()
+def put(weights: list[Tensor], values: list[Tensor]) -> None:
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)
 
 
 def keep(path: Path, state: dict) -> None:

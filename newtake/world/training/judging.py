@@ -78,6 +78,7 @@ def train(judge: Judge, seen: Pictures, steps: int, state: Path) -> None:
             y[first:last] = torch.where(lost, none, y[first:last])
             first = last
         said = judge(torch.cat(parts).to(device))
-        return sum(F.cross_entropy(logits.float(), y[:, k].to(device)) for k, logits in enumerate(said.values()))
+        wrong = [F.cross_entropy(logits.float(), y[:, k].to(device)) for k, logits in enumerate(said.values())]
+        return torch.stack(wrong).sum()
 
     fit(judge, loss, steps, 2e-3, state, "training the judge")
