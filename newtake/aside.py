@@ -33,8 +33,8 @@ def aside(path: Path) -> Iterator[Path]:
         for left in (part, old):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            elif left.exists():
+                left.unlink()
 
 
 def free(folder: Path, ours: Callable[[str], bool]) -> None:

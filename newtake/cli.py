@@ -66,14 +66,14 @@ def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit 
     from .record import Job
     from .run import free_of
     from .world.clips import video
-    from .world.demo import SCENE, TARGET
+    from .world.demo import SCENE, SETTINGS, TARGET
 
     out = out.resolve()
     clip = out.with_name(out.name + "-clip.mp4")
     free_of(out, clip)
     out.parent.mkdir(parents=True, exist_ok=True)
     video(SCENE).write(clip)
-    carry_out(Job(str(clip), SCENE.caption(), TARGET), out, False)
+    carry_out(Job(str(clip), SCENE.caption(), TARGET, settings=SETTINGS), out, False)
 
 
 @app.command()

@@ -97,7 +97,7 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--share", "blue=5"], "between 0 and 1"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--size", "65x64"], "multiples of 4"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "name=1"], "unknown setting"),
-    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "most=1"], "1 token"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "most=1"], "at most 1 query token"),
     (["demo", "--out", "CLIP/run"], "cannot write"),
     (["edit", "CLIP", TARGET + " " + "on the grass " * 12, "--source", SOURCE], "lost"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "cannot write"),

@@ -157,7 +157,7 @@ def test_a_clip_that_changed_since(tmp_path):
 
 @pytest.mark.parametrize(("name", "why"), [
     ("edit.doc", "cannot be written as .doc: use .mp4"), ("edit.png", "6 frames do not fit in one .png"),
-    ("none/edit.mp4", "No such file or directory"), ("file/edit.mp4", "Not a directory"), ("folder.mp4", "holds other things"),
+    ("none/edit.mp4", "No such file or directory"), ("file/edit.mp4", "Not a directory"), ("folder.mp4", "is a folder"),
     ("none/edit.gif", "No such file"), ("none/edit.webp", "No such file"), ("none/edit", "No such file")])
 def test_places_that_cannot_be_written(tmp_path, name, why):
     (tmp_path / "file").write_text("in the way")

@@ -76,7 +76,9 @@ def write(video: Video, path: Path, lossless: bool, comment: str) -> tuple[str, 
     if lossless and ending in (".gif", ".jpg", ".jpeg"):
         raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png or a folder")
     if path.is_dir():
-        free(path, lambda name: not path.suffix and name.startswith("frame_"))
+        if ending:
+            raise BadInput(f"{path} is a folder; name a file, such as {path / 'edit.mp4'}")
+        free(path, lambda name: name.startswith("frame_"))
     with aside(path) as part:
         return write(video, part, ending, lossless, comment)
 
