@@ -137,13 +137,13 @@ def test_arguments_are_honoured(name):
     for way in (call, call.edit(lambda p: p)):
         assert relative(attend(way).flatten(0, 1), expected) < 1e-12
     if bias is not None:
-        with pytest.raises(NotImplementedError, match="has a mask; it cannot fold over frames"):
+        with pytest.raises(BadInput, match="has a mask; it cannot fold over frames"):
             call.folded()
 
 
 @pytest.mark.parametrize("argument", [dict(is_causal=True), dict(enable_gqa=True), dict(dropout_p=0.1)])
 def test_arguments_are_refused(argument):
-    with pytest.raises(NotImplementedError, match=f"block.attn1 attends with {next(iter(argument))}="):
+    with pytest.raises(BadInput, match=f"block.attn1 attends with {next(iter(argument))}="):
         plain(dict(query=drawn(4, 2, 6, 8), key=drawn(4, 2, 6, 8), value=drawn(4, 2, 6, 8)) | argument, SITE)
 
 
