@@ -207,7 +207,7 @@ def test_what_was_fed_gives_the_inversion_back():
     note = lambda taken: lambda call, attend: (
         taken.setdefault((call.level.step, call.site), (call.q[:1], call.k[:1])), attend(call))[1]
     with model.control(note(inverted)):
-        path = DDIM()(model, clip(), ask.source, ask.null, model.levels(3))
+        path = DDIM()(model, clip(), ask.source, ask.null, model.levels(3), 1)
     with model.control(note(edited)):
         for at in path.levels[:-1]:
             model.predict(torch.cat([path.fed[at.step], clip()]), at, ask.source)

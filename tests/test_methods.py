@@ -202,12 +202,12 @@ def test_ddim_is_inversion_and_sampling():
     path = method.invert(model, z0, ask)
     with model.control(look_at("first", "previous")):
         again = retrace(model, DDIM(), path, ask.source, ask.null, cfg(1))
-        same = DDIM()(model, z0, ask.source, ask.null, model.levels(4))
+        same = DDIM()(model, z0, ask.source, ask.null, model.levels(4), 1)
     assert relative(path.z[0], same.z[0]) < 1e-12
     assert relative(method(model, path, ask), again) < 1e-12
 
 
 def test_a_pinned_path_is_retraced_exactly():
     model, ask, z0 = networks.model(), networks.asked(), networks.clip()
-    path = Direct()(model, z0, ask.source, ask.null, model.levels(4))
+    path = Direct()(model, z0, ask.source, ask.null, model.levels(4), 1)
     assert torch.equal(retrace(model, Direct(), path, ask.source, ask.null, cfg(7.5)), z0)

@@ -18,7 +18,7 @@ ORDER = [
     {"models"},
     {"attention", "words", "guidance"},
     {"levels", "video"},
-    {"track", "shapes", "aside"},
+    {"track", "shapes", "aside", "settings"},
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use

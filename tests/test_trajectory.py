@@ -20,7 +20,7 @@ def full(steps: int = 3) -> Trajectory:
     latents = (1, 2, 4, 3, 5)
     return Trajectory(
         diffusion(networks.SCHEDULER, steps), series(steps + 1, *latents, seed=0), series(steps, *latents, seed=10), null,
-        series(steps, *latents, seed=20), series(steps + 1, *latents, seed=30), series(steps, 2, 5, 3, 5, seed=40), pinned=True,
+        series(steps, *latents, seed=20), series(steps, 2, 5, 3, 5, seed=40), pinned=True,
     )
 
 

@@ -57,7 +57,7 @@ def test_inverting_and_sampling(case: Case):
     levels, guidance = model.levels(case.told["scheduler"]["num_inference_steps"]), cfg(case.told["guidance_scale"])
     down = lambda z, i: step(model.guided(z, levels[i], target, null, guidance), levels[i + 1])
     with model.control(frame_attention(case.told["frame_attention"])):
-        path = DDIM()(model, inverted[0], null, null, levels)
+        path = DDIM()(model, inverted[0], null, null, levels, 1)
         for got, expected in zip(path.z[::-1], inverted, strict=True):
             assert relative(got, expected) <= 1e-5
         z = path.z[0]
