@@ -19,8 +19,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from ..scene import STYLE_NAMES, STYLE_WORDINGS, WORDINGS, Scene
 from .data import ATTRIBUTES, Pictures
 from .fit import fit
+from .grounding import astray, watched
 
 BATCH, DROPPED, GAMMA, LONGEST = 32, 0.1, 5.0, 32
+GROUNDED = 0.05                                         # how much words that look elsewhere count
+SAID = ("object", "colour", "background")               # the words that have a place
 SCHEDULE: dict[str, Any] = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000,
                 set_alpha_to_one=False, steps_offset=1, clip_sample=False, prediction_type="epsilon")
 END = "<|endoftext|>"
@@ -77,6 +80,8 @@ def train(net: Denoiser, clip: CLIPTokenizer, seen: Pictures, latents: Tensor, s
     tokens = {said: None for row in captions for said in row} | {"": None}
     read = clip(list(tokens), padding="max_length", truncation=True, return_tensors="pt").input_ids
     tokens = dict(zip(tokens, read, strict=True))
+    words = torch.tensor([[clip(seen.value(i, name)).input_ids[1] for name in SAID] for i in range(len(seen.pixels))])
+    covers = torch.from_numpy(seen.covers)[:, None]
 
     def loss(generator):
         draw = lambda high, many=BATCH: torch.randint(high, (many,), generator=generator)
@@ -86,9 +91,13 @@ def train(net: Denoiser, clip: CLIPTokenizer, seen: Pictures, latents: Tensor, s
         noise = torch.randn(BATCH, *latents.shape[1:], generator=generator)
         a = signal[t][:, None, None, None]
         z = a.sqrt() * latents[chosen] + (1 - a).sqrt() * noise
-        out = net(z.contiguous(memory_format=torch.channels_last).to(device), t.to(device), said.to(device)).float()
+        with watched(net.unet) as maps:
+            out = net(z.contiguous(memory_format=torch.channels_last).to(device), t.to(device), said.to(device)).float()
+        where = (said[:, None] == words[chosen][..., None]).int().argmax(-1).to(device)
+        elsewhere = astray(maps, where, (covers[chosen] / 255).to(device))
         snr = signal[t] / (1 - signal[t])
         weight = (snr.clamp(max=GAMMA) / snr).to(device)
-        return (weight * (out - noise.to(device)).square().mean((1, 2, 3))).mean()
+        wrong = weight * (out - noise.to(device)).square().mean((1, 2, 3))
+        return (wrong + GROUNDED * (signal[t] * ~dropped).to(device) * elsewhere).mean()
 
     fit(net, loss, steps, 8e-4, state, "training the denoiser", every=100)
