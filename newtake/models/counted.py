@@ -7,6 +7,7 @@ from typing import final
 from torch import Tensor
 
 from ..attention.call import Control, Frames
+from ..attention.features import Features
 from ..levels import Level, Prediction
 from ..words import Tokenizer
 from .model import Model, Text
@@ -14,7 +15,7 @@ from .model import Model, Text
 
 @final
 class Counted(Model):
-    """The same model; `evaluations` are the rows that its network was asked so far."""
+    """The same model; `evaluations` are the rows that its network was asked so far, the way back of a gradient as two more."""
 
     def __init__(self, inner: Model):
         self.inner, self.evaluations = inner, 0
@@ -22,8 +23,14 @@ class Counted(Model):
     def predict(
         self, z: Tensor, at: Level, text: Text, prompted: bool = True, frames: Frames | None = None
     ) -> Prediction:
+        said = self.inner.predict(z, at, text, prompted, frames)
         self.evaluations += len(z)
-        return self.inner.predict(z, at, text, prompted, frames)
+        if said.out.requires_grad:
+            said.out.register_hook(self._back)
+        return said
+
+    def _back(self, gradient: Tensor) -> None:
+        self.evaluations += 2 * len(gradient)
 
     def levels(self, steps: int) -> list[Level]:
         return self.inner.levels(steps)
@@ -45,6 +52,6 @@ class Counted(Model):
         return self.inner.decode(z)
 
     @contextmanager
-    def control(self, *controls: Control) -> Iterator[None]:
+    def control(self, *controls: Control | Features) -> Iterator[None]:
         with self.inner.control(*controls):
             yield

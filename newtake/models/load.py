@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from .parts import Parts
-    from .unet import Norms, UNet
+    from .unet import UNet
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 NEEDED = ("model_index.json", "scheduler/*", "tokenizer*/*", "*/config.json", "*/*.index.json",
@@ -28,7 +28,7 @@ def load(
     what: str | os.PathLike | Any,                      # tiny, a folder, a file, a hub id; or a diffusers pipeline in memory
     device: str | torch.device | None = None,           # None: cuda, else mps, else cpu
     dtype: str | torch.dtype | None = None,             # None: bf16 or fp16 on cuda, fp32 elsewhere
-    norms: Norms | None = None,                         # None: "clip" where the checkpoint has temporal layers, else "frame"
+    norms: str | None = None,                           # None: "clip" where the checkpoint has temporal layers, else "frame"
     download: bool = False,                             # whether a hub id may be fetched
     trust: bool = False,                                # whether pickles may be read, as tensors alone
     prediction: str | None = None,                      # epsilon, v_prediction or sample; None: as the checkpoint says
@@ -88,15 +88,17 @@ def cached(name: str, download: bool) -> Path:
 
 
 def finished(
-    parts: Parts, device: torch.device | None, dtype: torch.dtype | None, norms: Norms | None, prediction: str | None
+    parts: Parts, device: torch.device | None, dtype: torch.dtype | None, norms: str | None, prediction: str | None
 ) -> UNet:
     """The parts on their device, put to evaluation, as a model.  None: each stays where, or as, it is."""
     import torch
 
     from .text import TextEncoders
-    from .unet import UNet
+    from .unet import NORMS, UNet
     from .vae import Autoencoder
 
+    if norms not in (None, *NORMS):
+        raise BadInput(f"norms are {' or '.join(NORMS)}, not {norms!r}")
     fit = lambda net, kind=dtype: fitted(net, device, kind, parts.shared)
     scheduler = dict(parts.scheduler) | ({"prediction_type": prediction} if prediction else {})
     vae = encoders = None
