@@ -19,3 +19,4 @@ WordMaps = Float[Tensor, "f m h w"]                     # a picture for each tok
 Numbers = Int[Tensor, " f"]
 Region = Bool[Tensor, "f high wide"]                   # of a size of its own
 Regions = Bool[Tensor, "r f h w"]
+Mask = Bool[Tensor, "f H W"]                            # of the user's, one for all rows

@@ -1,6 +1,6 @@
-"""FateZero with stored maps, written naively: every map of the inversion is kept and edited as a map, a target at a time.
+"""FateZero and Prompt-to-Prompt with stored maps, written naively: every map is kept and edited as a map, a target at a time.
 
-It shares nothing with the package but a network, its levels and what is asked.  Frames look at themselves and the middle.
+They share nothing with the package but a network, its levels and what is asked.  Frames look at themselves and the middle.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,52 @@ from newtake.levels import Level
 from newtake.methods.method import Change, Request
 
 Maps = dict[tuple[str, bool], Tensor]                   # (layer, whether cross) -> (f heads n m)
+
+
+@dataclass
+class SideBySide:
+    """Prompt-to-Prompt: the source is asked first, alone, and its maps are stored for one target."""
+
+    maps: "StoredMaps"                                  # the network, what is asked of it, and how maps are edited
+    path: list[Tensor]                                  # noise first
+    nulls: list[tuple[Tensor, Tensor]]                  # the empty prompt of every step, the source's and the target's
+    pinned: bool = False                                # the source is put back on the path
+    source_guidance: float = 7.5
+    edited_words: bool = False                          # the mask is made of maps after their edit
+    inside: Tensor | None = None                        # (f h w); None: from words
+
+    def edit(self, target: int) -> Tensor:
+        maps, z, source, seen, own = self.maps, self.path[0], self.path[0], [], []
+        change, tokens = maps.ask.changes[target], maps.ask.targets.tokens[target:target + 1]
+        for i, null in enumerate(self.nulls):
+            theirs, mine, edited = {}, {}, {}
+            keep = lambda p, name, cross, theirs=theirs: theirs.setdefault((name, cross), p)
+            edit = lambda p, name, cross, i=i, mine=mine, edited=edited: edited.setdefault(
+                (name, cross), maps.edited(p, (name, cross), i, mine, change))
+            source = self.down(source, i, maps.ask.source.tokens, null[0], keep, self.source_guidance)
+            maps.store[i] = theirs
+            z = self.down(z, i, tokens, null[1], edit, maps.guidance)
+            source = self.path[i + 1] if self.pinned else source
+            seen += maps.near(theirs)
+            own += maps.near(edited if self.edited_words else mine)
+            if (maps.mask is not None or self.inside is not None) and i + 1 > 0.2 * len(self.nulls) + 1e-9:
+                inside = self.words(change, seen, own, *z.shape[-2:]) if self.inside is None else self.inside
+                z = torch.where(inside[None, :, None], z, source)
+        return z
+
+    def down(self, z: Tensor, i: int, tokens: Tensor, null: Tensor, hook, guidance: float) -> Tensor:
+        at, to = self.maps.levels[i], self.maps.levels[i + 1]
+        self.maps.hook = lambda p, name, cross: p
+        eps = self.maps.eps(z, at, null)
+        self.maps.hook = hook
+        eps = eps + guidance * (self.maps.eps(z, at, tokens) - eps)
+        return to.alpha * (z - at.sigma * eps) / at.alpha + to.sigma * eps
+
+    def words(self, change: Change, seen: list[Tensor], own: list[Tensor], h: int, w: int) -> Tensor:
+        blob = self.maps.blob
+        changes = blob(seen, change.source, h, w) | blob(own, change.target, h, w)
+        spared = blob(seen, change.spared[0], h, w, False) | blob(own, change.spared[1], h, w, False)
+        return changes & ~spared
 
 
 class Processor:
@@ -46,6 +92,7 @@ class StoredMaps:
     mask: float | None
     blend: bool
     guidance: float = 7.5
+    fuse: bool = True                                   # the mask is for self-attention as well
     z: list[Tensor] = field(default_factory=list)       # the path, noise first
     store: list[Maps] = field(default_factory=list)
 
@@ -95,7 +142,7 @@ class StoredMaps:
             return torch.where((share > since + 1e-9) & (share <= until + 1e-9), taught, p)
         if share > self.self_until + 1e-9:
             return p
-        if self.mask is None:
+        if self.mask is None or not self.fuse:
             return source
         h, w = self.z[0].shape[-2:]
         half = round((h * w / p.shape[2]) ** 0.5)
@@ -107,9 +154,10 @@ class StoredMaps:
         crosses = [p for (_, cross), p in maps.items() if cross]
         return [p for p in crosses if p.shape[2] == max(other.shape[2] for other in crosses)]
 
-    def blob(self, maps: list[Tensor], tokens: tuple[int, ...], h: int, w: int) -> Tensor:
+    def blob(self, maps: list[Tensor], tokens: tuple[int, ...], h: int, w: int, pooled: bool = True) -> Tensor:
         heat = sum(p.mean(1)[..., list(tokens)].sum(-1) for p in maps) / len(maps)  # (f n)
         high, wide = self.z[0].shape[-2:]
-        heat = F.max_pool2d(heat.reshape(-1, 1, high, wide), 3, 1, 1)
+        heat = heat.reshape(-1, 1, high, wide)
+        heat = F.max_pool2d(heat, 3, 1, 1) if pooled else heat
         heat = F.interpolate(heat, (h, w))[:, 0]
         return heat / heat.amax((1, 2), True) > self.mask

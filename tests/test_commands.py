@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from newtake import cli
 from newtake.video import Video
@@ -50,6 +52,23 @@ def test_edit_makes_a_run_folder_and_rerun_the_same_bits(capsys, clip, tmp_path)
     assert code == 0 and "the same bits" in told and (tmp_path / "run one-again" / "edit.mp4").exists()
 
 
+def test_several_targets_share_an_inversion_and_a_mask(capsys, clip, tmp_path):
+    Image.fromarray(np.eye(64, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
+    out = tmp_path / "run"
+    code, said, _ = newtake(capsys, "edit", clip, TARGET, "a red fish on the grass", "--source", SOURCE, *QUICK,
+                            "--mask", tmp_path / "mask.png", "--norms", "clip", "--out", out, "--json")
+    record = json.loads(said)
+    assert code == 0 and [one["file"] for one in record["edits"]] == ["edit.mp4", "edit-2.mp4"]
+    assert record["evaluations"] == 2 + 2 * 2 * 2 + 1           # inverting once, two targets guided, the source
+    assert record["job"]["mask"] == "mask.png" and record["job"]["norms"] == "clip"
+    assert {p.name for p in out.iterdir()} == {"source.mp4", "edit.mp4", "edit-2.mp4", "compare.mp4", "sheet.png", "run.json"}
+    assert Video.read(out / "compare.mp4").size[0] > 3 * 256
+    code, _, told = newtake(capsys, "rerun", out, "--clip", clip)
+    assert code == 0 and "the same bits" in told
+    (tmp_path / "mask.png").write_bytes(b"another")
+    assert "the mask mask.png is not beside run" in newtake(capsys, "rerun", out, "--clip", clip)[2]
+
+
 def test_a_picture_is_a_clip_of_one_frame(capsys, tmp_path):
     video(Scene(frames=1, size=(64, 64))).write(tmp_path / "photo.png")
     code, said, _ = newtake(capsys, "edit", tmp_path / "photo.png", TARGET, "--source", SOURCE, "--set", "steps=2",
@@ -64,14 +83,19 @@ def test_what_the_built_in_checkpoint_does_not_know_is_said(capsys, clip, tmp_pa
 
 
 def test_methods_are_listed_with_their_settings(capsys):
+    from newtake.inversion import INVERSIONS
     from newtake.methods import METHODS
 
     _, said, _ = newtake(capsys, "methods", "--json")
-    assert set(json.loads(said)) == set(METHODS)
+    listed = json.loads(said)
+    assert set(listed["methods"]) == set(METHODS) and set(listed["inversions"]) == set(INVERSIONS)
     for name in METHODS:
         _, said, _ = newtake(capsys, "methods", name, "--json")
         shown = json.loads(said)
         assert "arXiv" in shown["paper"] and {"steps", "guidance"} <= {s["name"] for s in shown["settings"]}
+    for name in set(INVERSIONS) - set(METHODS):
+        _, said, _ = newtake(capsys, "methods", name, "--json")
+        assert all(s["name"].startswith("inversion.") for s in json.loads(said)["settings"])
 
 
 @pytest.mark.parametrize("mistake, line", [
@@ -89,6 +113,10 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--model", "FOLDER"], "FOLDER"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--model", "nobody/nothing"], "cached"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--device", "abacus"], "abacus"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--norms", "none"], "norms are frame or clip"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--mask", "nowhere.png"], "no such file"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--mask", "CLIP", "--frames", "3", "--start", "2"], "frames"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--spare", "zebra"], "zebra"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--dtype", "int3"], "int3"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--word", "zebra"], "zebra"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=much"], "WORD=NUMBER"),

@@ -172,8 +172,8 @@ def test_direct_inversion_is_ddim():
 
 
 @pytest.mark.parametrize("settings, line", [
-    (dict(most=1), "no cross-attention of at most 1 query tokens a frame to find words in; most=none"),
-    (dict(published_sites=True), "no cross-attention at the published sites to find words in; "),
+    (dict(most=1), "no cross-attention of at most 1 query tokens a frame to find words in; set most=none, or"),
+    (dict(published_sites=True), "no cross-attention at the published sites to find words in; set published_sites=false, or"),
 ])
 def test_no_site_to_find_words_in(settings, line):
     """Neither when the clip is inverted nor, where that knew better, when latents are blended."""

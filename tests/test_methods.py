@@ -155,7 +155,7 @@ def test_words_that_differ_are_what_changes():
     spans = ask.targets.spans
     swapped, refined = ask.changes
     assert swapped.source == words.find(ask.source.spans[0], "red car") and swapped.target == words.find(spans[0], "big dog")
-    assert refined.source == () and refined.target == words.find(spans[1], "at sea")
+    assert refined.source == () and refined.target == words.find(spans[1], "sea")
     assert ask.seed == 7 and len(ask.targets.tokens) == 2
     swap = words.replacement(Reader.tokenizer, "a red car", "a big dog")
     assert relative(swapped.edit(*MAPS, AT), MAPS[0] @ swap.double()) < 1e-12
@@ -179,7 +179,19 @@ def test_words_that_are_named():
     assert torch.equal(weighted, plain)
 
 
-@pytest.mark.parametrize("named", [dict(words=["dog"]), dict(weights={"dog": 2.0}), dict(shares={"dog": 0.5})])
+def test_what_is_spared():
+    mask = torch.ones(2, 4, 4, dtype=torch.bool)
+    ask = request(Reader(), "a red car", ["a blue car", "a red dog"], spared=["car", "dog"], mask=mask)
+    here, there = ask.source.spans[0], ask.targets.spans
+    assert [change.spared for change in ask.changes] == [(here["car"], there[0]["car"]), (here["car"], there[1]["dog"])]
+    assert ask.given == ("spared", "mask") and ask.mask is mask
+    with pytest.raises(BadInput, match=r"a mask is of truth values, .* not torch.float32 of 3 axes"):
+        request(Reader(), "a red car", "a blue car", mask=mask.float())
+
+
+@pytest.mark.parametrize("named", [
+    dict(words=["dog"]), dict(spared=["dog"]), dict(weights={"dog": 2.0}), dict(shares={"dog": 0.5}),
+])
 def test_words_that_are_not_there(named):
     with pytest.raises(BadInput, match="'dog' is not in the prompt; its words are a, blue, car"):
         request(Reader(), "a red car", "a blue car", **named)

@@ -22,7 +22,7 @@ ORDER = [
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use
-    "methods": {"method"}, "inversion": {"trajectory"}, "metrics": {"report"},
+    "methods": {"method", "beside"}, "inversion": {"trajectory", "secants"}, "metrics": {"report"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it

@@ -57,18 +57,18 @@ def test_the_autoencoder_keeps_a_picture(tiny):
 
 def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):
     scene = Scene(size=(64, 64), frames=3, motion="crossing", seed=11)
-    edits = [edited(video(scene), scene.caption(), "a blue ball on the grass", configured(name, steps=20), tiny)
+    edits = [edited(video(scene), scene.caption(), ["a blue ball on the grass"], configured(name, steps=20), tiny)
              for name in ("fatezero", "ddim")]
     outside = ~torch.from_numpy(masks(scene))
-    fatezero, ddim = (psnr(done.video[:], done.source[:], outside) for done in edits)
-    assert [said["colour"] for said in judges.load().says(edits[0].video[:])] == ["blue"] * 3
+    fatezero, ddim = (psnr(done.videos[0][:], done.source[:], outside) for done in edits)
+    assert [said["colour"] for said in judges.load().says(edits[0].videos[0][:])] == ["blue"] * 3
     assert fatezero > 15 and fatezero > ddim
 
 
 def test_the_world_is_not_trained_on_what_is_held_out():
     from newtake.world.training.data import chunk
 
-    _, labels = chunk((0, 60, False, 32))
+    _, labels, _ = chunk((0, 60, False, 32))
     names = list(judges.ATTRIBUTES.values())
     shown = [[known[k] for known, k in zip(names, row, strict=True)][:3] for row in labels]
     assert not any(world.held_out(*three) for three in shown) and len({tuple(three) for three in shown}) > 40

@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 from torch import Tensor
 
+from newtake.attention import maps
 from newtake.attention.call import Call, Control
 from newtake.attention.frames import Look, look
-from newtake.models.model import Text
+from newtake.attention.maps import Edit, Shares, reweight
+from newtake.methods.method import Change, Request
+from newtake.models.model import ALL, Model, Text
 from newtake.models.temporal import temporal_layers
 from newtake.models.unet import UNet
 
@@ -99,6 +103,73 @@ def frame_attention(told: dict[str, Any]) -> Control:
     def control(call: Call, attend):
         return looks.get(call.site.name, otherwise)(call, attend)
     return control
+
+
+class Watched(Model):
+    """A model that notes the latents it is asked with; `forced`: each step starts from the case's own instead."""
+
+    def __init__(self, inner: Model, forced: list[Tensor] | None):
+        self.inner, self.forced, self.seen = inner, forced, []
+
+    def levels(self, steps):
+        return self.inner.levels(steps)
+
+    def control(self, *controls):
+        return self.inner.control(*controls)
+
+    def predict(self, z, at, text, prompted=True, frames=None):
+        return self.inner.predict(z, at, text, prompted, frames)
+
+    def guided(self, z, at, text, null, guidance, free=ALL):
+        self.seen.append(z)
+        if self.forced and at.step > 0:
+            theirs = self.forced[at.step - 1][-len(z):]
+            z = torch.cat([z[:len(z) - len(theirs)], theirs])
+        return self.inner.guided(z, at, text, null, guidance, free)
+
+
+# What an edit is asked, by its case
+
+def edit_of(case: Case) -> Edit:
+    t = case.tensors
+    if "control.replace_mapper" in t:
+        edit = maps.replace(t["control.replace_mapper"][0])
+    else:
+        edit = maps.refine(t["control.refine_mapper"][0], t["control.refine_alphas"].flatten())
+    return reweight(t["control.equalizer"].flatten(), edit) if "control.equalizer" in t else edit
+
+
+def shares_of(case: Case) -> tuple[float, Shares]:
+    """cross_replace_steps: a share, from and until, or a dict of words with "default_"."""
+    edit = case.told["edit"]
+    given = edit.get("cross_replace_steps_effective", edit.get("cross_replace_steps"))
+    by_word = dict(given) if isinstance(given, dict) else {"default_": given}
+    since, until = bounds(by_word.pop("default_", 1.0))
+    width = case.tensors["target_embeds"].shape[-2]
+    shares = {token: (since, until) for token in range(width)} if since else {}
+    for word, share in by_word.items():
+        shares |= dict.fromkeys(case.tokens("target_prompt", word), bounds(share))
+    return until, shares
+
+
+def self_until(case: Case) -> float:
+    since, until = bounds(case.told["edit"]["self_replace_steps"])
+    assert since == 0, "self-attention is kept from the first step on"
+    return until
+
+
+def bounds(share: float | list[float]) -> tuple[float, float]:
+    return (0.0, float(share)) if isinstance(share, (int, float)) else (float(share[0]), float(share[1]))
+
+
+def asked_of(case: Case) -> Request:
+    words = lambda name: tuple(
+        case.tokens(prompt, named)
+        for prompt, named in zip(("source_prompt", "target_prompt"), case.told["edit"].get(name) or ((), ()), strict=True)
+    )
+    source, target = words("blend_words")
+    change = Change(edit_of(case), source, target, shares_of(case)[1], words("substruct_words"))
+    return Request(case.text("source_embeds"), case.text("target_embeds"), case.text("empty_embeds"), (change,))
 
 
 def relative(a: Tensor, b: Tensor) -> float:

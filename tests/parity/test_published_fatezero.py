@@ -5,40 +5,17 @@ from typing import Any
 
 import pytest
 import torch
-from cases import Case, as_look, cases, relative
+from cases import Case, Watched, as_look, asked_of, cases, relative, self_until, shares_of
 from torch import Tensor
 
-from newtake.attention import maps, regions
-from newtake.attention.maps import Edit, Shares, during, reweight
+from newtake.attention import regions
+from newtake.attention.maps import during
 from newtake.inversion import DDIM
 from newtake.levels import Level
 from newtake.methods import FateZero, fatezero
-from newtake.methods.method import Change, Request, Setup
-from newtake.models.model import ALL, Model
+from newtake.methods.method import Setup
 
 RECORDED = 32 ** 2                                      # query tokens of the sites whose maps the code stores, at most
-
-
-class Watched(Model):
-    """A model that notes the latents it is asked with; `forced`: each step starts from the case's own instead."""
-
-    def __init__(self, inner: Model, forced: list[Tensor] | None):
-        self.inner, self.forced, self.seen = inner, forced, []
-
-    def levels(self, steps):
-        return self.inner.levels(steps)
-
-    def control(self, *controls):
-        return self.inner.control(*controls)
-
-    def predict(self, z, at, text, prompted=True, frames=None):
-        return self.inner.predict(z, at, text, prompted, frames)
-
-    def guided(self, z, at, text, null, guidance, free=ALL):
-        self.seen.append(z[-1:])
-        if self.forced and at.step > 0:
-            z = torch.cat([z[:-1], self.forced[at.step - 1]])
-        return self.inner.guided(z, at, text, null, guidance, free)
 
 
 class Maps:
@@ -54,31 +31,6 @@ class Maps:
         return attend(call.edit(note) if call.kind == "cross" and call.tokens <= RECORDED else call)
 
 
-def edit_of(case: Case) -> Edit:
-    t = case.tensors
-    if "control.replace_mapper" in t:
-        edit = maps.replace(t["control.replace_mapper"][0])
-    else:
-        edit = maps.refine(t["control.refine_mapper"][0], t["control.refine_alphas"].flatten())
-    return reweight(t["control.equalizer"].flatten(), edit) if "control.equalizer" in t else edit
-
-
-def shares_of(case: Case) -> tuple[float, Shares]:
-    """cross_replace_steps: a share, from and until, or a dict of words with "default_"."""
-    given = case.told["edit"]["cross_replace_steps"]
-    by_word = dict(given) if isinstance(given, dict) else {"default_": given}
-    since, until = bounds(by_word.pop("default_", 1.0))
-    width = case.tensors["target_embeds"].shape[-2]
-    shares = {token: (since, until) for token in range(width)} if since else {}
-    for word, share in by_word.items():
-        shares |= dict.fromkeys(case.tokens("target_prompt", word), bounds(share))
-    return until, shares
-
-
-def bounds(share: float | list[float]) -> tuple[float, float]:
-    return (0.0, float(share)) if isinstance(share, (int, float)) else (float(share[0]), float(share[1]))
-
-
 def method_of(case: Case) -> FateZero:
     edit, options = case.told["edit"], case.told["frame_attention"]["model_config"]
     threshold = edit.get("blend_th", 0.3)
@@ -88,19 +40,10 @@ def method_of(case: Case) -> FateZero:
         as_look(options.get("SparseCausalAttention_index", [-1, "first"])),
         min(threshold, 1.0) if edit.get("blend_words") else None,      # above 1 as at 1: nowhere
     )
-    since, until = bounds(edit["self_replace_steps"])
-    assert since == 0, "self-attention is kept from the first step on"
     return FateZero.reference(
-        setup=setup, self_until=until, cross_until=shares_of(case)[0], channels=options.get("least_sc_channel", 0),
+        setup=setup, self_until=self_until(case), cross_until=shares_of(case)[0], channels=options.get("least_sc_channel", 0),
         blend_latents=bool(edit.get("blend_latents")), fuse_maps=bool(edit.get("blend_self_attention")),
     )
-
-
-def asked_of(case: Case) -> Request:
-    source, target = case.told["edit"].get("blend_words") or ((), ())
-    words = case.tokens("source_prompt", source), case.tokens("target_prompt", target)
-    change = Change(edit_of(case), *words, shares_of(case)[1])
-    return Request(case.text("source_embeds"), case.text("target_embeds"), case.text("empty_embeds"), (change,))
 
 
 def is_edit(case: Case) -> bool:
@@ -159,7 +102,7 @@ def test_edit(run, forced, monkeypatch):
     model = Watched(run["model"], edited if forced else None)
     out = run["method"](model, path, run["ask"])
     for i, (got, expected) in enumerate(zip([*model.seen[1:], out], edited, strict=True)):
-        assert relative(got, expected) <= (1e-5 if forced else 1e-4), i
+        assert relative(got[-1:], expected) <= (1e-5 if forced else 1e-4), i
     active = case.told.get("latent_blend", {}).get("active_edit_steps", []) if run["method"].blend_latents else []
     for i, mask in zip(active, masks, strict=True):
         assert differ(mask[0], by_mask(case, f"masks.latent.{i:02d}")) <= 1e-3, i

@@ -1,4 +1,4 @@
-"""The built-in checkpoint and the judge, from nothing: `python -m newtake.world.training`.  Killed, it goes on."""
+"""The built-in checkpoint, judge and classifier, from nothing: `python -m newtake.world.training`.  Killed, it goes on."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from safetensors.torch import save_file
+from torch import nn
 
 from ...show import shown
+from ..classifier import Classifier
 from ..judge import Judge
-from . import autoencoder, denoiser, judging
+from . import autoencoder, classifying, denoiser, judging
 from .data import Pictures, pictures
 from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
 CHANNELS, SIZE = 6, 64                                  # of latents; pixels
-PARTS = ("autoencoder", "judge", "denoiser")
+STEPS = dict(autoencoder=6500, judge=2500, denoiser=6000, classifier=3000)
 
 
 def main() -> None:
@@ -29,18 +31,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".world"), help="renders and unfinished trainings")
     parser.add_argument("--out", type=Path, default=PACKAGE / "models" / "tiny", help="where the checkpoint goes")
     parser.add_argument("--pictures", type=int, default=40_000)
-    parser.add_argument("--steps", type=int, nargs=3, metavar=tuple(p.upper() for p in PARTS), default=(6500, 2500, 6000))
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="train these only; what is there is read")
+    parser.add_argument("--steps", type=int, nargs="+", default=(), help=f"of {', '.join(STEPS)}, in this order; not said: "
+                        + ", ".join(map(str, STEPS.values())))
+    parser.add_argument("--parts", nargs="+", choices=STEPS, default=[*STEPS], help="train these only; what is there is read")
     parser.add_argument("--further", action="store_true", help="go on from the denoiser in --out, with a new warm-up")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     job = parser.parse_args()
+    if len(job.steps) > len(STEPS):
+        parser.error(f"there are {len(STEPS)} parts to give steps to, not {len(job.steps)}")
+    job.steps = STEPS | dict(zip(STEPS, job.steps, strict=False))
     torch.manual_seed(0)
     with shown():
         make(job, pictures(job.work, job.pictures, SIZE))
 
 
 def make(job: argparse.Namespace, seen: Pictures) -> None:
-    steps = dict(zip(PARTS, job.steps, strict=True))
     spent: dict[str, float] = {}
 
     def part(name: str, work: Callable[[], None]) -> None:
@@ -51,37 +56,47 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
 
     def train_autoencoder() -> None:
         net = autoencoder.build(CHANNELS).to(job.device)
-        autoencoder.train(net, seen, steps["autoencoder"], job.work / "autoencoder.pt")
-        z = autoencoder.latents(net.eval(), Pictures(seen.pixels[:2000], seen.labels[:2000]))
+        autoencoder.train(net, seen, job.steps["autoencoder"], job.work / "autoencoder.pt")
+        z = autoencoder.latents(net.eval(), seen.first(2000))
         net.register_to_config(scaling_factor=round(1 / z.std().item(), 4))
         net.half().save_pretrained(job.out / "vae")
 
     def train_judge() -> None:
         judge = Judge().to(job.device)
-        judging.train(judge, seen, steps["judge"], job.work / "judge.pt")
-        weights = {name: z.half().contiguous().cpu() for name, z in judge.state_dict().items()}
-        save_file(weights, job.out / "judge.safetensors")
+        judging.train(judge, seen, job.steps["judge"], job.work / "judge.pt")
+        save(judge, job.out / "judge.safetensors")
 
     def train_denoiser() -> None:
-        vae = AutoencoderKL.from_pretrained(job.out / "vae").float().to(job.device).eval()
         clip = denoiser.tokenizer(job.out / "tokenizer")
         net = denoiser.Denoiser(len(clip), clip.eos_token_id, CHANNELS).to(job.device)
         if job.further:
             net.read(job.out)
         state = job.work / ("denoiser_further.pt" if job.further else "denoiser.pt")
-        denoiser.train(net, clip, seen, latents(vae, seen, job.work), steps["denoiser"], state)
+        denoiser.train(net, clip, seen, latents(job, seen), job.steps["denoiser"], state)
         write(net, job.out)
+
+    def train_classifier() -> None:
+        classifier = Classifier(CHANNELS).to(job.device)
+        classifying.train(classifier, seen, latents(job, seen), job.steps["classifier"], job.work / "classifier.pt")
+        save(classifier, job.out / "classifier.safetensors")
 
     part("autoencoder", train_autoencoder)
     part("judge", train_judge)
     part("denoiser", train_denoiser)
+    part("classifier", train_classifier)
     card(job, spent)
 
 
-def latents(vae: AutoencoderKL, seen: Pictures, work: Path) -> torch.Tensor:
+def save(net: nn.Module, path: Path) -> None:
+    """In half precision."""
+    save_file({name: z.half().contiguous().cpu() for name, z in net.state_dict().items()}, path)
+
+
+def latents(job: argparse.Namespace, seen: Pictures) -> torch.Tensor:
     """Scaled to a standard deviation of one, encoded once for these weights.  (many c h w)"""
+    vae = AutoencoderKL.from_pretrained(job.out / "vae").float().to(job.device).eval()
     weights = sha256(b"".join(z.cpu().numpy().tobytes() for z in vae.state_dict().values())).hexdigest()
-    kept = work / f"latents_{weights[:12]}.pt"
+    kept = job.work / f"latents_{weights[:12]}.pt"
     if not kept.exists():
         keep(kept, {"z": autoencoder.latents(vae, seen) * vae.config.scaling_factor})
     return torch.load(kept, weights_only=True)["z"]
@@ -108,7 +123,7 @@ def card(job: argparse.Namespace, spent: dict[str, float]) -> None:
     weights = {str(path.relative_to(job.out)): path for path in sorted(job.out.rglob("*.safetensors"))}
     known |= {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
     for name, seconds in spent.items():
-        known[name] = {"steps": dict(zip(PARTS, job.steps, strict=True))[name], "minutes_of_this_run": round(seconds / 60, 1)}
+        known[name] = {"steps": job.steps[name], "minutes_of_this_run": round(seconds / 60, 1)}
     known["sha256"] = {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()}
     kept.write_text(json.dumps(known, indent=2) + "\n")
 
