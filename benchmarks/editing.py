@@ -58,9 +58,9 @@ def main() -> None:
             ceiling = psnr(round_trip(model, answer[:]), answer[:])
             clips = [video(scene), answer]
             for asked in job.methods:
-                done = edited(clips[0], scene.caption(), truth.caption(), method(asked, job.steps), model)
+                done = edited(clips[0], scene.caption(), [truth.caption()], method(asked, job.steps), model)
                 rows.append(row(asked, name, scene, truth, done, judge) | {"scene": i, "ceiling": ceiling})
-                clips.append(done.video)
+                clips.append(done.videos[0])
             if job.out:
                 job.out.mkdir(parents=True, exist_ok=True)
                 sheet(clips, job.out / f"{i:02d}_{name}.png")
@@ -79,7 +79,7 @@ def round_trip(model, frames):
 
 
 def row(asked, name, scene, truth, done, judge) -> dict:
-    edit, source, answer = done.video[:].clamp(-1, 1), done.source[:], video(truth)[:]
+    edit, source, answer = done.videos[0][:].clamp(-1, 1), done.source[:], video(truth)[:]
     outside = torch.from_numpy(~(masks(scene) | masks(truth)))
     return {
         "method": asked, "changes": name, "caption": truth.caption(),

@@ -36,6 +36,9 @@ Size = Annotated[str | None, Option("--size", metavar="WxH", help="by default th
 Seed = Annotated[int, Option("--seed")]
 Device = Annotated[str | None, Option("--device", help="cpu, cuda, mps; by default the best there is")]
 Dtype = Annotated[str | None, Option("--dtype", help="float32, bfloat16 or float16; by default what the device is best at")]
+Norms = Annotated[str | None, Option("--norms", help="group norms over a frame or the clip; by default as the checkpoint is")]
+Mask = Annotated[str | None, Option("--mask", help="what may change, white in a picture or clip; by default words tell")]
+Spared = Annotated[list[str], Option("--spare", metavar="WORD", help="that is left alone where the edit is masked")]
 Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
 Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
 Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
@@ -45,18 +48,21 @@ Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 
 @app.command()
-def edit(clip: Clip, target: Annotated[str, typer.Argument(help="what the clip should become")], source: Source = "",
-         method: Method = "fatezero", set: Settings = [], model: Model = "tiny", frames: Frames = None, start: Start = 0,
-         stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None, dtype: Dtype = None, word: Words = [],
-         weight: Weights = [], share: Shares = [], out: Out = None, download: Download = False, trust: Trust = False,
+def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it should become; several share an inversion")],
+         source: Source = "",
+         method: Method = "fatezero", set: Settings = [], model: Model = "tiny", norms: Norms = None,
+         frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None,
+         dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, weight: Weights = [], share: Shares = [],
+         out: Out = None, download: Download = False, trust: Trust = False,
          as_json: Json = False):
     """Edit a clip: what it shows becomes what the target says."""
     from .record import Job
 
     if not source.strip():
         raise BadInput('say what the clip shows: --source "a red car on the grass"')
-    job = Job(clip, source, target, method, pairs(set, "--set"), tuple(word), numbers(weight, "--weight"),
-              numbers(share, "--share"), model, frames, start, stride, pixels(size), seed, device, dtype)
+    job = Job(clip, source, tuple(target), method, pairs(set, "--set"), tuple(word), tuple(spare), mask,
+              numbers(weight, "--weight"), numbers(share, "--share"), model, norms, frames, start, stride, pixels(size), seed,
+              device, dtype)
     carry_out(job, out, as_json, download, trust)
 
 
@@ -73,12 +79,13 @@ def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit 
     free_of(out, clip)
     out.parent.mkdir(parents=True, exist_ok=True)
     video(SCENE).write(clip)
-    carry_out(Job(str(clip), SCENE.caption(), TARGET, settings=SETTINGS), out, False)
+    carry_out(Job(str(clip), SCENE.caption(), (TARGET,), settings=SETTINGS), out, False)
 
 
 @app.command()
 def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in it")],
           clip: Annotated[str | None, Option("--clip", help="the clip, where it is not beside the run folder")] = None,
+          mask: Annotated[str | None, Option("--mask", help="the mask, where it is not beside the run folder")] = None,
           model: Annotated[str | None, Option("--model", help="the checkpoint, where it was a folder or a file")] = None,
           device: Device = None, dtype: Dtype = None, out: Out = None, download: Download = False, trust: Trust = False,
           as_json: Json = False):
@@ -86,11 +93,11 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
     from .record import former, job_of
 
     folder, told = former(run)
-    job = job_of(told, folder, clip, model=model, device=device, dtype=dtype)
+    job = job_of(told, folder, clip, mask, model=model, device=device, dtype=dtype)
     again = carry_out(job, out or folder.with_name(folder.name + "-again"), as_json, download, trust)
     if again["model"]["sha256"] != told["model"]["sha256"]:
         tell("not the same checkpoint as before: say where that is with --model")
-    elif again["edit"]["sha256"] == told["edit"]["sha256"]:
+    elif all(here["sha256"] == there["sha256"] for here, there in zip(again["edits"], told["edits"], strict=True)):
         tell("the same bits as before")
     else:
         tell("not the same bits as before: compare versions, machine and dtype in both run.json")
@@ -98,20 +105,26 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
 
 @app.command()
 def methods(name: Annotated[str | None, typer.Argument(help="one of them, with its settings")] = None, as_json: Json = False):
-    """The editing methods; with a name its settings, their defaults and its paper."""
+    """The editing methods and the inversions; with a name its settings, their defaults and its paper."""
+    from .inversion import INVERSIONS
     from .methods import METHODS, named
-    from .methods.method import about, settings, values
+    from .methods.method import INVERSION, about, settings, shown
+    from .settings import settings_of
 
     if name is None:
-        listed = {n: dict(zip(("paper", "what"), about(cls), strict=True)) for n, cls in METHODS.items()}
-        say(listed, as_json, "\n".join(f"{n:12} {text['what']}" for n, text in listed.items()))
+        listed = {what: {n: dict(zip(("paper", "what"), about(cls), strict=True)) for n, cls in registry.items()}
+                  for what, registry in (("methods", METHODS), ("inversions", INVERSIONS))}
+        lines = [f"{n:16} {text['what']}" for n, text in listed["methods"].items()]
+        lines += ["", "inversions, with --set inversion=NAME:"]
+        lines += [f"{n:16} {text['what']}" for n, text in listed["inversions"].items()]
+        say(listed, as_json, "\n".join(lines))
         return
-    cls = named(name)
+    cls = INVERSIONS[name] if name in INVERSIONS and name not in METHODS else named(name)
+    known = settings(cls) if name in METHODS else settings_of(cls(), INVERSION)
     paper, what = about(cls)
-    defaults = values(cls())
-    rows = [{"name": s.name, "default": defaults[s.name], "type": s.type, "help": s.help, "least": s.least, "most": s.most}
-            for s in settings(cls)]
-    lines = "\n".join(f"  {r['name']:15} {typed(r['default']):12} {r['help']}" for r in rows)
+    rows = [{"name": s.name, "default": shown(s.default), "type": s.type, "help": s.help, "least": s.least, "most": s.most}
+            for s in known]
+    lines = "\n".join(f"  {r['name']:22} {typed(r['default']):12} {r['help']}" for r in rows)
     text = f"{what}\n\n{paper}\n\nsettings, with --set:\n{lines}"
     say({"name": name, "paper": paper, "what": what, "settings": rows}, as_json, text)
 
@@ -145,10 +158,10 @@ def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False,
         record = run(job, out, download, trust)
     for note in record["notes"]:
         tell(note)
-    file = record["edit"]["file"]
+    files = [out / edit["file"] for edit in record["edits"]]
     tell(f"{record['clip']['frames']} frames in {sum(record['seconds'].values()):.0f} s; "
-         f"source and edit side by side: {out / file.replace('edit', 'compare')}")
-    say(record | {"folder": str(out)}, as_json, str(out / file))
+         f"source and edit side by side: {files[0].with_stem('compare')}")
+    say(record | {"folder": str(out)}, as_json, "\n".join(map(str, files)))
     return record
 
 

@@ -30,13 +30,16 @@ class Job:
 
     clip: str
     source: str                                         # what the clip shows
-    target: str                                         # what it should become
+    targets: tuple[str, ...]                            # what it should become; all of them share one inversion
     method: str = "fatezero"
     settings: Mapping[str, Any] = field(default_factory=dict)   # of the method, by name; the rest are its defaults
     words: tuple[str, ...] = ()                         # what changes, in either prompt; (): the words that differ
+    spared: tuple[str, ...] = ()                        # what is left alone where the edit is masked
+    mask: str | None = None                             # what may change: a clip or a picture, white there; None: from words
     weights: Mapping[str, float] = field(default_factory=dict)  # by how much the attention to a word is multiplied
     shares: Mapping[str, float] = field(default_factory=dict)   # share of the steps a word takes its map from the source
     model: str = "tiny"
+    norms: str | None = None                            # group norms over a frame or the clip; None: as the checkpoint is
     frames: int | None = None                           # None: all that there are
     start: int = 0
     stride: int = 1
@@ -51,7 +54,7 @@ class Job:
 class Edit:
     """What an edit leaves."""
 
-    video: Video
+    videos: tuple[Video, ...]                           # one a target
     source: Video                                       # the clip as the network was given it
     model: UNet
     method: Method
@@ -59,28 +62,37 @@ class Edit:
     seconds: dict[str, float]                           # by part of the work
 
 
-def record(job: Job, done: Edit, file: str, notes: list[str]) -> dict[str, Any]:
+def record(job: Job, done: Edit, files: list[str], notes: list[str]) -> dict[str, Any]:
     import torch
 
     from .methods.method import values
-    from .metrics.pixels import psnr
 
-    frames, model = done.video[:], done.model
-    likeness = psnr(frames, done.source[:])
+    model = done.model
+    names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name}
     return {
         "format": FORMAT,
-        "job": asdict(job) | {"clip": Path(job.clip).name, "settings": values(done.method), "model": said_as(job.model)},
+        "job": asdict(job) | {"settings": values(done.method), "norms": model.norms} | names,
         "clip": {"sha256": hash_of(Path(job.clip)), "frames": len(done.source), "size": list(done.source.size)},
         "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
-        "edit": {"file": file, "sha256": sha256(eight_bit(frames).tobytes()).hexdigest()},
+        "mask": job.mask and hash_of(Path(job.mask)),
+        "edits": [made(*each, done.source) for each in zip(job.targets, files, done.videos, strict=True)],
         "versions": versions(),
         "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
         "seconds": done.seconds,
         "evaluations": done.evaluations,
         "peak_memory_mb": peak_memory(model.device.type) >> 20,
-        "scores": {"psnr_to_source": round(likeness, 2) if isfinite(likeness) else None},
         "notes": notes,
     }
+
+
+def made(target: str, file: str, video: Video, source: Video) -> dict[str, Any]:
+    """What is told of one edit."""
+    from .metrics.pixels import psnr
+
+    frames = video[:]
+    likeness = psnr(frames, source[:])
+    return {"file": file, "target": target, "sha256": sha256(eight_bit(frames).tobytes()).hexdigest(),
+            "scores": {"psnr_to_source": round(likeness, 2) if isfinite(likeness) else None}}
 
 
 def said_as(model: str) -> str:
@@ -129,13 +141,13 @@ def hash_of(path: Path) -> str:
 # Back from run.json, which may be a stranger's
 
 OF_JOB: dict[str, Any] = {
-    "clip": str, "source": str, "target": str, "method": str, "settings": dict, "words": list, "weights": dict, "shares": dict,
-    "model": str, "frames": int | None, "start": int, "stride": int, "size": list | None, "seed": int,
+    "clip": str, "source": str, "targets": list, "method": str, "settings": dict, "words": list, "spared": list,
+    "mask": str | None, "weights": dict, "shares": dict, "model": str, "norms": str | None, "frames": int | None, "start": int,
+    "stride": int, "size": list | None, "seed": int,
     "device": str | None, "dtype": str | None, "threads": int | None,
 }
 NEEDED: dict[str, dict[str, Any]] = {
-    "job": OF_JOB, "clip": {"sha256": str}, "model": {"sha256": str, "device": str, "dtype": str}, "edit": {"sha256": str},
-    "machine": {"threads": int},
+    "job": OF_JOB, "clip": {"sha256": str}, "model": {"sha256": str, "device": str, "dtype": str}, "machine": {"threads": int},
 }
 
 
@@ -146,6 +158,8 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
         told = json.loads((folder / "run.json").read_text())
         known = told["format"] == FORMAT and set(told["job"]) == set(OF_JOB)
         known &= all(isinstance(told[part][name], kind) for part, kinds in NEEDED.items() for name, kind in kinds.items())
+        known &= isinstance(told["mask"], str | None) and bool(told["edits"])
+        known &= all(isinstance(one["sha256"], str) for one in told["edits"])
         known &= [type(side) for side in told["job"]["size"] or (1, 1)] == [int, int]
     except (OSError, ValueError, KeyError, TypeError):
         known = False
@@ -154,17 +168,25 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
     return folder, told
 
 
-def job_of(told: dict[str, Any], folder: Path, clip: str | None, **instead: str | None) -> Job:
-    """The job of a record, on the same device and in the same numbers unless said otherwise; its clip found by its hash.
+def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | None = None, **instead: str | None) -> Job:
+    """The job of a record, on the same device and in the same numbers unless said otherwise; clip and mask found by their hash.
 
-    BadInput where the clip is not found or is another.
+    BadInput where one is not found or is another.
     """
-    job, wanted = told["job"], told["clip"]["sha256"]
-    places = [Path(clip)] if clip else [place / Path(job["clip"]).name for place in (Path(), folder, folder.parent)]
+    job = told["job"]
+    files = {"clip": located("clip", job["clip"], told["clip"]["sha256"], folder, clip)}
+    files |= {"mask": located("mask", job["mask"], told["mask"], folder, mask)} if job["mask"] else {}
+    same = {"device": told["model"]["device"], "dtype": told["model"]["dtype"], "threads": told["machine"]["threads"]}
+    here = {name: tuple(job[name]) for name in ("targets", "words", "spared")}
+    here |= {"size": tuple(job["size"]) if job["size"] else None}
+    return Job(**job | same | here | files | {name: value for name, value in instead.items() if value is not None})
+
+
+def located(what: str, name: str, wanted: str, folder: Path, given: str | None) -> str:
+    """The file of this name and hash: as given, here, in the run folder or beside it."""
+    places = [Path(given)] if given else [place / Path(name).name for place in (Path(), folder, folder.parent)]
     found = [place for place in places if place.exists() and hash_of(place) == wanted]
     if not found:
-        what = f"{clip} is not the clip of that run" if clip else f"the clip {job['clip']} is not beside {folder.name}"
-        raise BadInput(f"{what} (sha256 {wanted[:12]}...); say where it is: --clip")
-    same = {"device": told["model"]["device"], "dtype": told["model"]["dtype"], "threads": told["machine"]["threads"]}
-    here = {"clip": str(found[0]), "size": tuple(job["size"]) if job["size"] else None, "words": tuple(job["words"])}
-    return Job(**job | same | here | {name: value for name, value in instead.items() if value is not None})
+        said = f"{given} is not the {what} of that run" if given else f"the {what} {name} is not beside {folder.name}"
+        raise BadInput(f"{said} (sha256 {wanted[:12]}...); say where it is: --{what}")
+    return str(found[0])

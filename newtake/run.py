@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,39 +25,37 @@ if TYPE_CHECKING:
     from .video import Video
 
 UNLIKE = 20.0                                           # dB of the round trip below which a clip is unlike the world
-FILES = {f"{name}.{ending}" for name in ("source", "edit", "compare") for ending in ("mp4", "png")} | {"sheet.png", "run.json"}
+FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
 
 
 def edit(video: Video, source: str, target: str, method: Method | str = "fatezero", model: UNet | str = "tiny",
-         seed: int = 0, words: Sequence[str] = (), weights: Mapping[str, float] | None = None,
-         shares: Mapping[str, float] | None = None) -> Video:
+         seed: int = 0, **said: Any) -> Video:
     """The clip as the target says, with its timing, and its sound where it covers the clip.
 
-    `video` is edited in the size it has: read it in one that the network knows.  The rest as in `Job`.  Raises BadInput for
-    what cannot be done.
+    `video` is edited in the size it has: read it in one that the network knows.  `said`: words, spared, weights and shares as
+    in `Job`, and mask (f h w), True where the edit may change something.  Raises BadInput for what cannot be done.
     """
     from .methods import configured
     from .models.load import load
 
     model = load(model) if isinstance(model, str) else model
     method = configured(method) if isinstance(method, str) else method
-    return edited(video, source, target, method, model, seed, words, weights, shares).video
+    return edited(video, source, [target], method, model, seed, **said).videos[0]
 
 
-def edited(video: Video, source: str, target: str, method: Method, model: UNet, seed: int = 0, words: Sequence[str] = (),
-           weights: Mapping[str, float] | None = None, shares: Mapping[str, float] | None = None) -> Edit:
-    """`edit`, with what it cost."""
+def edited(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0, **said: Any) -> Edit:
+    """`edit` for several targets, which share one inversion, with what it cost."""
     import torch
 
     from .methods.method import request
     from .models.counted import Counted
     from .video import Video
 
-    stated(source, target, weights or {}, shares or {})
+    stated(source, targets, said.get("weights") or {}, said.get("shares") or {})
     size_noted(video, model)
     counted, seconds = Counted(model), {}
     with torch.no_grad():
-        ask = request(model, source, target, words=words, weights=weights, shares=shares, seed=seed)
+        ask = request(model, source, targets, seed=seed, **said)
         with timed(seconds, "encoding"):
             z0 = model.encode(video[:])
         with timed(seconds, "inverting"):
@@ -64,14 +63,14 @@ def edited(video: Video, source: str, target: str, method: Method, model: UNet, 
         with timed(seconds, "editing"):
             z = method(counted, path, ask)
         with timed(seconds, "decoding"):
-            frames = model.decode(z[0]).cpu()
-    return Edit(Video.of(frames, like=video), video, model, method, counted.evaluations, seconds)
+            videos = tuple(Video.of(model.decode(row).cpu(), like=video) for row in z)
+    return Edit(videos, video, model, method, counted.evaluations, seconds)
 
 
-def stated(source: str, target: str, weights: Mapping[str, float], shares: Mapping[str, float]) -> None:
+def stated(source: str, targets: Sequence[str], weights: Mapping[str, float], shares: Mapping[str, float]) -> None:
     """BadInput where a prompt says nothing, or a word has a number out of range."""
-    for name, prompt, does in (("source", source, "shows"), ("target", target, "should become")):
-        if not prompt.strip():
+    for name, prompts, does in (("source", [source], "shows"), ("target", targets, "should become")):
+        if not prompts or not all(prompt.strip() for prompt in prompts):
             raise BadInput(f"the {name} prompt is empty; say what the clip {does}")
     for word, factor in weights.items():
         if not isfinite(factor):
@@ -117,18 +116,20 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
 
     out = out.resolve()
     method = configured(job.method, **job.settings)
-    stated(job.source, job.target, job.weights, job.shares)
+    stated(job.source, job.targets, job.weights, job.shares)
     read = partial(Video.read, job.clip, job.frames, job.start, job.stride)
     clip = read(job.size)
     free_of(out, Path(job.clip))
+    mask = marked(job, clip)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
-        model = load(job.model, job.device, job.dtype, download=download, trust=trust)
+        model = load(job.model, job.device, job.dtype, job.norms, download, trust)
         if job.size is None:
             clip = read(native_size(clip.size, model))
-        done = edited(clip, job.source, job.target, method, model, job.seed, job.words, job.weights, job.shares)
+        done = edited(clip, job.source, job.targets, method, model, job.seed, words=job.words, spared=job.spared,
+                      weights=job.weights, shares=job.shares, mask=mask)
     notes = [*clip.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
     notes += strange_to_tiny(job, model, clip) if job.model == "tiny" else []
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -139,9 +140,26 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     return told
 
 
+def marked(job: Job, clip: Video) -> Any:
+    """The job's mask at the clip's frames (f h w), True where it is lighter than grey; None where it has none.
+
+    BadInput where it has neither one frame nor as many as the clip.
+    """
+    from .video import Video
+
+    if job.mask is None:
+        return None
+    mask = Video.read(job.mask)
+    if len(mask) > 1:
+        mask = Video.read(job.mask, job.frames, job.start, job.stride)
+    if len(mask) not in (1, len(clip)):
+        raise BadInput(f"the mask has {len(mask)} frames and the clip {len(clip)}; give one picture or as many frames")
+    return (mask[:].mean(1) > 0).expand(len(clip), -1, -1)
+
+
 def free_of(out: Path, clip: Path) -> None:
     """BadInput where a run folder at `out` would replace what is not one, or the clip."""
-    free(out, FILES.__contains__)
+    free(out, lambda name: FILES.fullmatch(name) is not None)
     if clip.resolve().is_relative_to(out):
         raise BadInput(f"the clip lies in {out.name}, which would be replaced; give another --out")
 
@@ -155,7 +173,7 @@ def strange_to_tiny(job: Job, model: Model, clip: Video) -> list[str]:
 
     knows = "; ".join(f"{name}s {', '.join(values)}" for name, values in SPOKEN.items())
     notes = []
-    if strange := dict.fromkeys(unknown(f"{job.source} {job.target}")):
+    if strange := dict.fromkeys(unknown(" ".join([job.source, *job.targets]))):
         notes.append(f"the built-in checkpoint does not know {', '.join(strange)}; it knows {knows}; give another --model")
     first = clip[:1]
     with torch.no_grad():
@@ -165,16 +183,17 @@ def strange_to_tiny(job: Job, model: Model, clip: Video) -> list[str]:
     return notes
 
 
-def files(done: Edit, folder: Path, notes: list[str]) -> tuple[str, list[str]]:
-    """Makes the pictures and clips of a run folder.  The edit's name, and the notes with what there is to say of it."""
+def files(done: Edit, folder: Path, notes: list[str]) -> tuple[list[str], list[str]]:
+    """Makes the pictures and clips of a run folder.  The edits' names, and the notes with what there is to say of them."""
     from .video import compare, sheet
 
-    ending = ".png" if len(done.video) == 1 else ".mp4"
+    ending = ".png" if len(done.source) == 1 else ".mp4"
     done.source.write(folder / f"source{ending}")
-    said = done.video.write(folder / f"edit{ending}")
-    compare(done.source, done.video, folder / f"compare{ending}")
-    sheet([done.source, done.video], folder / "sheet.png")
-    return f"edit{ending}", [*notes, *said]
+    names = [f"edit{ending}", *(f"edit-{i}{ending}" for i in range(2, len(done.videos) + 1))]
+    said = [line for video, name in zip(done.videos, names, strict=True) for line in video.write(folder / name)]
+    compare(done.source, done.videos, folder / f"compare{ending}")
+    sheet([done.source, *done.videos], folder / "sheet.png")
+    return names, [*notes, *dict.fromkeys(said)]
 
 
 def new_folder(job: Job) -> Path:

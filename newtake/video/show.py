@@ -18,25 +18,27 @@ COMPARED = 256                                          # pixels up to which tin
 TILE = (128, 512)                                       # smaller frames are enlarged on a sheet, larger ones made smaller
 
 
-def compare(source: Video, edit: Video, path: str | Path) -> tuple[str, ...]:
-    """Writes the source beside its edit, the source at the edit's height, in the source's timing and with its sound.
+def compare(source: Video, edits: Video | Sequence[Video], path: str | Path) -> tuple[str, ...]:
+    """Writes the source beside its edits, all at the first edit's height, in the source's timing and with its sound.
 
     Tiny clips are enlarged by a whole factor without smoothing.  Returns notes as `Video.write` does.
     Raises BadInput if they differ in their number of frames.
     """
-    if len(source) != len(edit):
-        raise BadInput(f"the source has {len(source)} frames and the edit {len(edit)}: compare clips of one length")
-    factor = max(1, COMPARED // max(edit.size))
-    right = edit.size[0] * factor, edit.size[1] * factor
-    left = round(source.size[0] * right[1] / source.size[1]), right[1]
+    edits = [edits] if isinstance(edits, Video) else edits
+    for edit in edits:
+        if len(source) != len(edit):
+            raise BadInput(f"the source has {len(source)} frames and the edit {len(edit)}: compare clips of one length")
+    clips, first = [source, *edits], edits[0].size
+    height = first[1] * max(1, COMPARED // max(first))
+    sizes = [(round(clip.size[0] * height / clip.size[1]), height) for clip in clips]
 
     def take(numbers: range):                           # (f 3 h w)
         which = slice(numbers.start, numbers.stop, numbers.step)
-        pairs = zip(as_pixels(source[which]), as_pixels(edit[which]), strict=True)
-        return as_frames([beside([sized(one, left), sized(other, right)]) for one, other in pairs])
+        together = zip(*(as_pixels(clip[which]) for clip in clips), strict=True)
+        return as_frames([beside([sized(*one) for one in zip(frames, sizes, strict=True)]) for frames in together])
 
-    both = Video(take, (left[0] + GAP + right[0], right[1]), source.times, source.end, None, source.audio, source.covers_clip)
-    return both.write(path)
+    wide = sum(width for width, _ in sizes) + GAP * (len(clips) - 1)
+    return Video(take, (wide, height), source.times, source.end, None, source.audio, source.covers_clip).write(path)
 
 
 def sheet(videos: Video | Sequence[Video], path: str | Path, columns: int = 8) -> None:
