@@ -2,7 +2,8 @@
 
 Autoencoder: PSNR of the round trip of held-out renders.  Judge: right on held-out renders, "none" on spoilt ones.  Generation:
 share of generated pictures in which the judge finds what the caption says.  A spoilt render counts as refused where the judge
-finds no object; it was trained on four kinds of spoiling, the fifth (tiles in another order) it never saw.
+finds no object; it was trained on four kinds of spoiling, the fifth (tiles in another order) it never saw.  Words: how many
+times as strong the map of the object's word is inside the object as outside, while the render is inverted (1: it is nowhere).
 """
 
 import argparse
@@ -11,18 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from PIL import Image
 
 import newtake
 from newtake.guidance import cfg
 from newtake.levels import step
+from newtake.methods import configured
+from newtake.methods.method import request
 from newtake.metrics.pixels import psnr
 from newtake.show import shown
 from newtake.track import track
 from newtake.world import judge as judges
 from newtake.world.judge import ATTRIBUTES
-from newtake.world.render import frame
+from newtake.world.render import frame, mask
 from newtake.world.training.data import scene_of
 from newtake.world.training.judging import SPOILS
 
@@ -48,6 +51,7 @@ def main() -> None:
             f"judge_{name}": share for name, share in shares(judge, renders, scenes).items()}
         figures["judge_none_on_spoilt"] = refused(judge, [spoil for spoil, _ in SPOILS.values()], renders, 50)
         figures["judge_none_on_unseen_spoil"] = refused(judge, [tiles], renders, 200)
+        figures["words_inside_over_outside"] = found(model, scenes[:32])
         made = generated(model, [s.caption() for s in scenes[:job.pictures]], job.steps, job.guidance)
     figures |= {f"generated_{name}": share for name, share in shares(judge, made, scenes[:job.pictures]).items()}
     figures |= {"pictures": job.pictures, "steps": job.steps, "guidance": job.guidance}
@@ -60,6 +64,21 @@ def round_trip(model, renders) -> float:
     """Mean over pictures, dB."""
     parts = [model.decode(model.encode(x)[0]).clamp(-1, 1).cpu() for x in renders.split(32)]
     return float(np.mean([psnr(a[None], b[None]) for a, b in zip(torch.cat(parts), renders, strict=True)]))
+
+
+def found(model, scenes) -> float:
+    """Mean over scenes and steps."""
+    ratios = []
+    for scene in track(scenes, "looking for words"):
+        ask = request(model, scene.caption(), scene.caption())
+        picture = torch.from_numpy(frame(scene, 0)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        path = configured("fatezero", steps=20).invert(model, model.encode(picture), ask)
+        maps = torch.stack(path.words)[:, 0, list(ask.source.spans[0][scene.object])].sum(1)
+        whole = torch.from_numpy(mask(scene, 0)).float()
+        inside = reduce(whole, "(h a) (w b) -> h w", "mean", h=maps.shape[1], w=maps.shape[2])
+        mean = lambda where, maps=maps: (maps * where).sum((1, 2)) / where.sum()
+        ratios.append((mean(inside) / mean(1 - inside)).mean())
+    return float(np.mean(ratios))
 
 
 def shares(judge, pictures, scenes) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
 A row an inversion and a guidance w.  `source`: PSNR of the source row, put back on the path where the inversion does so,
 against the autoencoder's round trip (= : on the path by construction).  `free`: of an edit whose target is the source, which
-nothing puts back.  `evaluations` of the inversion a picture, a backward pass counted as two.  The last three say how far its noise is
-from the noise that the checkpoint was trained on: nats per dimension under N(0, I) (1.42 for white noise), standard deviation
-(1), and correlation of neighbours (0).
+nothing puts back.  `evaluations` of the inversion a picture, a backward pass counted as two.  The last three say how far its
+noise is from the noise that the checkpoint was trained on: nats per dimension under N(0, I) (1.42 for white noise), standard
+deviation (1), and correlation of neighbours (0).
 """
 
 import argparse
