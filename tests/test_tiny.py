@@ -44,7 +44,7 @@ def test_the_judge_knows_renders_and_refuses_noise():
     judge, scenes = judges.load(), [Scene.sample(s, size=(64, 64), frames=1) for s in range(900_000_000, 900_000_060)]
     pictures = torch.cat([video(s)[:] for s in scenes])
     meant = [{name: getattr(s, name) for name in judges.ATTRIBUTES} for s in scenes]
-    assert np.mean([said == meaning for said, meaning in zip(judge.says(pictures), meant, strict=True)]) > 0.7
+    assert np.mean([said == meaning for said, meaning in zip(judge.says(pictures), meant, strict=True)]) > 0.95
     noise = torch.randn(20, 3, 64, 64, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
     assert np.mean([said["object"] == judges.NONE for said in judge.says(noise)]) > 0.9
 
@@ -52,7 +52,7 @@ def test_the_judge_knows_renders_and_refuses_noise():
 def test_the_autoencoder_keeps_a_picture(tiny):
     clip = video(Scene(size=(64, 64), frames=2))
     with torch.no_grad():
-        assert psnr(tiny.decode(tiny.encode(clip[:])[0]), clip[:]) > 26
+        assert psnr(tiny.decode(tiny.encode(clip[:])[0]), clip[:]) > 28
 
 
 def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):
@@ -62,7 +62,7 @@ def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):
     outside = ~torch.from_numpy(masks(scene))
     fatezero, ddim = (psnr(done.videos[0][:], done.source[:], outside) for done in edits)
     assert [said["colour"] for said in judges.load().says(edits[0].videos[0][:])] == ["blue"] * 3
-    assert fatezero > 15 and fatezero > ddim
+    assert fatezero > 25 and fatezero > ddim + 3
 
 
 def test_the_world_is_not_trained_on_what_is_held_out():

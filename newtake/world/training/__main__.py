@@ -23,7 +23,7 @@ from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
 CHANNELS, SIZE = 6, 64                                  # of latents; pixels
-STEPS = dict(autoencoder=6500, judge=2500, denoiser=6000, classifier=3000)
+STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000)
 
 
 def main() -> None:
