@@ -17,9 +17,10 @@ check: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+FATEZERO = fatezero:self_until=0.5,cross_until=0.3,mask=0.6,blend_latents=true,blend_from=0,blend_until=1
 bench: $(VENV)/dev            ## the figures in the README
-	$(BIN)/python benchmarks/checkpoint.py
-	$(BIN)/python benchmarks/editing.py
+	$(BIN)/python benchmarks/checkpoint.py --guidance 3
+	$(BIN)/python benchmarks/editing.py --steps 25 --methods ddim $(FATEZERO)
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training

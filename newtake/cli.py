@@ -37,7 +37,7 @@ Seed = Annotated[int, Option("--seed")]
 Device = Annotated[str | None, Option("--device", help="cpu, cuda, mps; by default the best there is")]
 Dtype = Annotated[str | None, Option("--dtype", help="float32, bfloat16 or float16; by default what the device is best at")]
 Norms = Annotated[str | None, Option("--norms", help="group norms over a frame or the clip; by default as the checkpoint is")]
-Mask = Annotated[str | None, Option("--mask", help="what may change, white in a picture or clip; by default words tell")]
+Mask = Annotated[str | None, Option("--mask", help="what may change, white in a picture or clip; by default words")]
 Spared = Annotated[list[str], Option("--spare", metavar="WORD", help="that is left alone where the edit is masked")]
 Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
 Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
@@ -75,8 +75,10 @@ def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit 
     from .world.demo import SCENE, SETTINGS, TARGET
 
     out = out.resolve()
-    clip = out.with_name(out.name + "-clip.mp4")
+    clip = out.parent / f"{out.name}-clip.mp4"
     free_of(out, clip)
+    if clip.exists() and not (out / "run.json").exists():
+        raise BadInput(f"{clip.name} is there already, and no former demo is; name another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     video(SCENE).write(clip)
     carry_out(Job(str(clip), SCENE.caption(), (TARGET,), settings=SETTINGS), out, False)

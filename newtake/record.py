@@ -155,11 +155,15 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
     """The folder and the record of a run, from the folder or a file in it.  BadInput where there is none."""
     folder = (run.parent if run.is_file() else run).resolve()
     try:
-        told = json.loads((folder / "run.json").read_text())
+        told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         known = told["format"] == FORMAT and set(told["job"]) == set(OF_JOB)
         known &= all(isinstance(told[part][name], kind) for part, kinds in NEEDED.items() for name, kind in kinds.items())
-        known &= isinstance(told["mask"], str | None) and bool(told["edits"])
-        known &= all(isinstance(one["sha256"], str) for one in told["edits"])
+        job = told["job"]
+        known &= isinstance(told["mask"], str | None) and (told["mask"] is None) == (job["mask"] is None)
+        known &= all(isinstance(one["sha256"], str) for one in told["edits"]) and len(told["edits"]) == len(job["targets"])
+        known &= all(isinstance(word, str) for name in ("targets", "words", "spared") for word in job[name])
+        known &= all(isinstance(n, int | float) for name in ("weights", "shares") for n in job[name].values())
+        known &= told["machine"]["threads"] >= 1
         known &= [type(side) for side in told["job"]["size"] or (1, 1)] == [int, int]
     except (OSError, ValueError, KeyError, TypeError):
         known = False

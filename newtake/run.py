@@ -128,6 +128,7 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
         model = load(job.model, job.device, job.dtype, job.norms, download, trust)
         if job.size is None:
             clip = read(native_size(clip.size, model))
+            mask = marked(job, clip)
         done = edited(clip, job.source, job.targets, method, model, job.seed, words=job.words, spared=job.spared,
                       weights=job.weights, shares=job.shares, mask=mask)
     notes = [*clip.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
@@ -136,22 +137,23 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     with aside(out) as folder:
         folder.mkdir()
         told = record(job, done, *files(done, folder, notes))
-        (folder / "run.json").write_text(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        written = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        (folder / "run.json").write_text(written, encoding="utf-8")
     return told
 
 
 def marked(job: Job, clip: Video) -> Any:
-    """The job's mask at the clip's frames (f h w), True where it is lighter than grey; None where it has none.
+    """The job's mask at the clip's frames and size (f h w), True where it is lighter than grey; None where it has none.
 
-    BadInput where it has neither one frame nor as many as the clip.
+    It is a picture, of as many frames as are edited, or of the whole clip; BadInput otherwise.
     """
     from .video import Video
 
     if job.mask is None:
         return None
-    mask = Video.read(job.mask)
-    if len(mask) > 1:
-        mask = Video.read(job.mask, job.frames, job.start, job.stride)
+    mask = Video.read(job.mask, size=clip.size)         # scaled and cropped as the clip is
+    if len(mask) not in (1, len(clip)):
+        mask = Video.read(job.mask, job.frames, job.start, job.stride, clip.size)
     if len(mask) not in (1, len(clip)):
         raise BadInput(f"the mask has {len(mask)} frames and the clip {len(clip)}; give one picture or as many frames")
     return (mask[:].mean(1) > 0).expand(len(clip), -1, -1)

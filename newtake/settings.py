@@ -63,7 +63,7 @@ def setting_of(given: Any, f: Field, prefix: str) -> Setting:
             return parse(typed)
         except BadInput:
             raise
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             raise BadInput(f"{name} is a {kind}, not {typed!r}") from None
 
     type_ = kind + " or none" * optional

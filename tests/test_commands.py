@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from newtake import cli
+from newtake.record import Job
+from newtake.run import marked
 from newtake.video import Video
 from newtake.world import Scene
 from newtake.world.clips import video
@@ -67,6 +69,29 @@ def test_several_targets_share_an_inversion_and_a_mask(capsys, clip, tmp_path):
     assert code == 0 and "the same bits" in told
     (tmp_path / "mask.png").write_bytes(b"another")
     assert "the mask mask.png is not beside run" in newtake(capsys, "rerun", out, "--clip", clip)[2]
+
+
+def test_the_demo_replaces_nobodys_file(capsys, tmp_path):
+    (tmp_path / "x-clip.mp4").write_text("mine")
+    code, _, told = newtake(capsys, "demo", "--out", tmp_path / "x")
+    assert code == 2 and "x-clip.mp4 is there already" in told and (tmp_path / "x-clip.mp4").read_text() == "mine"
+
+
+def test_a_mask_is_cropped_as_the_clip_is(clip, tmp_path):
+    left = np.zeros((64, 128), np.uint8)
+    left[:, :32] = 255                                  # what the crop leaves out
+    Image.fromarray(left).save(tmp_path / "mask.png")
+    job = Job(clip, SOURCE, (TARGET,), mask=str(tmp_path / "mask.png"))
+    assert not marked(job, Video.read(clip, size=(64, 64))).any()
+
+
+@pytest.mark.parametrize("wrong", [dict(targets=[1]), dict(weights={"blue": "x"}), dict(mask="a.png"), dict(targets=[])])
+def test_a_strangers_record_that_is_none_is_one_line(capsys, clip, tmp_path, wrong):
+    _, said, _ = newtake(capsys, "edit", clip, TARGET, "--source", SOURCE, *QUICK, "--out", tmp_path / "run", "--json")
+    record = json.loads(said)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"job": record["job"] | wrong}))
+    code, _, told = newtake(capsys, "rerun", tmp_path / "run", "--clip", clip)
+    assert code == 2 and "no run folder" in told
 
 
 def test_a_picture_is_a_clip_of_one_frame(capsys, tmp_path):
@@ -127,6 +152,7 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "name=1"], "unknown setting"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "most=1"], "at most 1 query token"),
     (["demo", "--out", "CLIP/run"], "cannot write"),
+    (["demo", "--out", "/"], "holds other things"),
     (["edit", "CLIP", TARGET + " " + "on the grass " * 12, "--source", SOURCE], "lost"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "cannot write"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP/run"], "cannot write"),

@@ -32,7 +32,7 @@ CHUNK = 4                                               # frames in memory at a 
 STILLS = (".png", ".jpg", ".jpeg")
 BT709 = (1, 1, 1, 1)                                    # primaries, transfer, matrix; range: MPEG, which is limited
 # Threads are fixed, because the bits depend on how many there are.
-X264 = {"crf": "16", "preset": "fast", "threads": "4"}
+X264 = {"crf": "16", "preset": "fast", "threads": "1"}     # of several threads a loaded machine may make other bytes
 INDEX_FIRST = {"movflags": "+faststart"}
 
 

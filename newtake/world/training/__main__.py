@@ -51,6 +51,7 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
     def part(name: str, work: Callable[[], None]) -> None:
         if name in job.parts:
             start = time.monotonic()
+            torch.manual_seed(0)                        # a part trained alone is the part trained after others
             work()
             spent[name] = time.monotonic() - start
 
@@ -96,7 +97,7 @@ def latents(job: argparse.Namespace, seen: Pictures) -> torch.Tensor:
     """Scaled to a standard deviation of one, encoded once for these weights.  (many c h w)"""
     vae = AutoencoderKL.from_pretrained(job.out / "vae").float().to(job.device).eval()
     weights = sha256(b"".join(z.cpu().numpy().tobytes() for z in vae.state_dict().values())).hexdigest()
-    kept = job.work / f"latents_{weights[:12]}.pt"
+    kept = job.work / f"latents_{weights[:12]}_{len(seen.pixels)}.pt"
     if not kept.exists():
         keep(kept, {"z": autoencoder.latents(vae, seen) * vae.config.scaling_factor})
     return torch.load(kept, weights_only=True)["z"]

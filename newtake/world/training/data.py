@@ -56,7 +56,7 @@ def chunk(job: tuple[int, int, bool, int]) -> tuple[np.ndarray, ...]:
 
 def pictures(folder: Path, many: int, size: int) -> Pictures:
     """A frame of each of `many` scenes, none of them held out."""
-    kept = folder / f"pictures_{size}_{many}.npz"
+    kept = folder / f"covered_pictures_{size}_{many}.npz"
     if not kept.exists():
         jobs = [(seed, min(CHUNK, many - seed), False, size) for seed in range(0, many, CHUNK)]
         with ProcessPoolExecutor() as pool:
