@@ -19,7 +19,7 @@ import newtake
 from newtake.guidance import cfg
 from newtake.levels import step
 from newtake.methods import configured
-from newtake.methods.method import request
+from newtake.methods.request import request
 from newtake.metrics.pixels import psnr
 from newtake.show import shown
 from newtake.track import track

@@ -20,7 +20,7 @@ from newtake.guidance import cfg
 from newtake.inversion import INVERSIONS
 from newtake.inversion.trajectory import retrace
 from newtake.methods import configured
-from newtake.methods.method import request
+from newtake.methods.request import request
 from newtake.metrics.pixels import psnr
 from newtake.models.counted import Counted
 from newtake.show import shown

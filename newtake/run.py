@@ -47,7 +47,7 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
     """`edit` for several targets, which share one inversion, with what it cost."""
     import torch
 
-    from .methods.method import request
+    from .methods.request import request
     from .models.counted import Counted
     from .video import Video
 

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from newtake.levels import Level
-from newtake.methods.method import Request
+from newtake.methods.request import Request
 
 Taken = Callable[[str, tuple[Tensor, ...], tuple[Tensor, ...]], tuple[Tensor, ...]]    # layer, own q k v, the source's
 

@@ -5,7 +5,7 @@ from diffusers import UNet2DConditionModel, WanTransformer3DModel
 from torch import Tensor, nn
 
 from newtake.attention.maps import refine, replace, reweight
-from newtake.methods.method import Change, Request
+from newtake.methods.request import Change, Request
 from newtake.models.model import Text
 from newtake.models.unet import UNet
 

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from newtake.levels import Level
-from newtake.methods.method import Change, Request
+from newtake.methods.request import Change, Request
 
 Maps = dict[tuple[str, bool], Tensor]                   # (layer, whether cross) -> (f heads n m)
 

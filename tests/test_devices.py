@@ -7,7 +7,7 @@ from checkpoints import folder, latents
 import newtake
 from newtake.errors import BadInput
 from newtake.methods import configured
-from newtake.methods.method import request
+from newtake.methods.request import request
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from newtake.attention.call import Frames
 from newtake.errors import BadInput, Note
 from newtake.inversion import DDIM, Direct
 from newtake.methods import FateZero
-from newtake.methods.method import Request, Setup
+from newtake.methods.method import Setup
+from newtake.methods.request import Request
 from newtake.models.counted import Counted
 from newtake.models.model import Text
 from newtake.models.unet import UNet

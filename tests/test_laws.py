@@ -13,7 +13,7 @@ from networks import drawn, relative
 from newtake.attention.call import Frames
 from newtake.inversion import INVERSIONS
 from newtake.methods import METHODS, configured
-from newtake.methods.method import Request
+from newtake.methods.request import Request
 from newtake.models.counted import Counted
 from newtake.models.model import Text
 from newtake.models.unet import UNet

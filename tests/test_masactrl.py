@@ -52,7 +52,7 @@ def test_frames_of_the_source(frames, seen):
     q, k, v = (networks.drawn(2, 3, 2, 6, 4, seed=seed) for seed in (1, 2, 3))
     at = networks.model().levels(4)[1]
     call = Call(Site("", "up", 0, 0.9), "self", at, True, Frames.all(3), (2, 3), q, k, v, networks.drawn(2, 3, 6, 8))
-    out = compose(look(*frames.split(",")), method(since=0.2)._mutual())(call, attend)
+    out = compose(look(*frames.split(",")), *method(since=0.2)._controls())(call, attend)
     for row in range(2):
         for frame in range(3):
             keys, values = (torch.cat([*z[0, seen[frame]]], 1) for z in (k, v))

@@ -17,7 +17,8 @@ from newtake.inversion import DDIM, INVERSIONS, Direct
 from newtake.inversion.trajectory import retrace
 from newtake.levels import Level
 from newtake.methods import METHODS, FateZero, configured
-from newtake.methods.method import Setup, about, name_of, request, settings, values
+from newtake.methods.method import Setup, about, name_of, settings, values
+from newtake.methods.request import request
 from newtake.models.model import Model, Text
 
 
@@ -45,7 +46,7 @@ def test_settings_from_strings():
 WRONG = {
     "name=1": "unknown setting 'name' of fatezero; it has ",
     "cls=1": "unknown setting 'cls' of fatezero; it has ",
-    "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, self_until,",
+    "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, rescale, self_until,",
     "self_until=3": "self_until must be between 0 and 1, not 3",
     "self_until=nan": "self_until must be between 0 and 1, not nan",
     "channels=-1": "channels must be at least 0, not -1",
@@ -133,10 +134,10 @@ class Reader(Model):
     tokenizer = Letters()
 
     def levels(self, steps):
-        raise NotImplementedError
+        pytest.fail("who reads prompts asks no network")
 
     def predict(self, z, at, text, prompted=True, frames=None):
-        raise NotImplementedError
+        pytest.fail("who reads prompts asks no network")
 
     def text(self, *prompts):
         spans = tuple(words.spans(self.tokenizer, prompt) for prompt in prompts)

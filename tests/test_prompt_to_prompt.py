@@ -15,7 +15,8 @@ from newtake.errors import BadInput, Note
 from newtake.inversion import DDIM, INVERSIONS, Direct
 from newtake.inversion.trajectory import Trajectory
 from newtake.methods import FateZero, PromptToPrompt, Vid2VidZero, VideoP2P
-from newtake.methods.method import Request, Setup
+from newtake.methods.method import Setup
+from newtake.methods.request import Request
 from newtake.models.counted import Counted
 from newtake.models.model import Text
 from newtake.models.temporal import TemporalAttention, temporal_layers

@@ -22,7 +22,8 @@ ORDER = [
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use
-    "methods": {"method", "beside"}, "inversion": {"trajectory", "secants"}, "metrics": {"report"},
+    "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path"},
+    "inversion": {"trajectory", "secants"}, "metrics": {"report"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it

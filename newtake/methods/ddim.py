@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import final
 
 from ..attention.frames import look
-from ..guidance import cfg
 from ..inversion import Direct
 from ..track import track
 from .method import Method
@@ -28,7 +27,7 @@ class DDIMEdit(Method):
 
     def __call__(self, model, path, ask):
         self.tell_idle(path, ask)
-        guidance = cfg(self.setup.guidance)
+        guidance = self.setup.cfg()
         guided = lambda z, at, turn: model.guided(z, at, ask.targets, path.null_at(at, ask.null), guidance)
         z = path.z[0].expand(len(ask.targets.tokens), *[-1] * 4)
         with model.control(look(*self.setup.frames)):

@@ -9,7 +9,6 @@ from typing import final
 
 from ..attention.frames import look
 from ..attention.regions import blend, resized
-from ..guidance import cfg
 from ..inversion import DDIM
 from ..inversion.trajectory import Trajectory
 from ..levels import later, noise, step
@@ -38,7 +37,7 @@ class SDEdit(Method):
 
     def __call__(self, model, path, ask):
         self.tell_idle(path, ask)
-        clip, guidance = path.z[0], cfg(self.setup.guidance)
+        clip, guidance = path.z[0], self.setup.cfg()
         levels = later(model.levels(self.setup.steps), 1 - self.strength)
         many, (_, f, *shape) = len(ask.targets.tokens), clip.shape
         eps = noise(ask.seed, range(f), *shape).to(clip)

@@ -11,6 +11,7 @@ from math import atan2
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from safetensors.torch import load as read_safetensors
 from torch import Tensor, nn
 
@@ -74,7 +75,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         y = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.told(told)[..., None, None].chunk(2, 1)
+        scale, shift = rearrange(self.told(told), "b (two c) -> two b c 1 1", two=2)
         return self.skip(x) + self.conv2(F.silu(self.norm2(y) * (1 + scale) + shift))
 
 

@@ -13,6 +13,7 @@ from newtake.attention.maps import during
 from newtake.inversion import DDIM
 from newtake.levels import Level
 from newtake.methods import FateZero, fatezero
+from newtake.methods.masks import changing
 from newtake.methods.method import Setup
 
 RECORDED = 32 ** 2                                      # query tokens of the sites whose maps the code stores, at most
@@ -113,7 +114,7 @@ def test_masks_of_the_source(run):
     for name in (*case.names("masks.self."), *case.names("masks.latent_source_only.")):
         expected = by_mask(case, name)
         at = path.levels[int(name.split(".")[2])]
-        got = method._regions(path, run["ask"], at, tuple(expected.shape[-2:]))
+        got = changing(method.setup, run["ask"], tuple(expected.shape[-2:]), path.words[at.step])
         assert differ(got[0], expected) <= 1e-3, name
 
 

@@ -15,7 +15,8 @@ from newtake.guidance import cfg
 from newtake.inversion import DDIM, Direct, NegativePrompt
 from newtake.inversion.trajectory import Inversion, Trajectory
 from newtake.levels import step
-from newtake.methods import PromptToPrompt, beside
+from newtake.methods import PromptToPrompt, side_by_side
+from newtake.methods import masks as places
 from newtake.methods.method import Setup
 
 PAPERS = ("Prompt-to-Prompt", "Negative-prompt", "Direct")
@@ -90,7 +91,7 @@ def test_edit(run, forced, monkeypatch):
     if forced and inverted:
         path = replace(path, z=inverted, fed=inverted[1:])
     masks, maps, thresholds, mean, threshold = [], [], [], regions.Words.mean, guidance.threshold
-    monkeypatch.setattr(beside, "blend", lambda z, source, mask: (masks.append(mask), regions.blend(z, source, mask))[1])
+    monkeypatch.setattr(side_by_side, "blend", lambda z, source, mask: (masks.append(mask), regions.blend(z, source, mask))[1])
     monkeypatch.setattr(regions.Words, "mean", lambda words, step=0: (maps.append(mean(words, step)), maps[-1])[1])
     monkeypatch.setattr(guidance, "threshold", lambda *told: (thresholds.append(threshold(*told)), thresholds[-1])[1])
     model = Watched(run["model"], edited if forced else None)
@@ -105,7 +106,7 @@ def test_edit(run, forced, monkeypatch):
     for i, mask, words in zip(blended, masks, maps, strict=True):
         here, there = case.tensors[f"masks.{i:02d}"].bool()
         assert differ(mask[0], there) <= 1e-3, i
-        assert differ(beside.changing(method.setup, run["ask"], tuple(here.shape[-2:]), words[0])[0], here) <= 1e-3, i
+        assert differ(places.changing(method.setup, run["ask"], tuple(here.shape[-2:]), words[0])[0], here) <= 1e-3, i
         summed = (words * case.tensors["control.blend_word_mask"][:, None, :, None, None]).sum(2) * (i + 1)
         assert relative(summed, case.tensors[f"expected.blend_map.{i:02d}"]) <= (1e-5 if forced else 1e-4), i
 

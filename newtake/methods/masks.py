@@ -1,0 +1,77 @@
+"""Where the targets of an edit may change something: inside the user's mask, or where the words are that change."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..attention.regions import Words, region, resized
+from ..shapes import Regions, WordMaps
+from .method import Setup
+from .request import Change, Request
+
+
+def masked(setup: Setup, ask: Request) -> bool:
+    return setup.mask is not None or ask.mask is not None
+
+
+def of_words(setup: Setup, ask: Request) -> bool:
+    return setup.mask is not None and ask.mask is None
+
+
+def idle_words(setup: Setup, ask: Request) -> dict[str, str]:
+    """What was said of a mask that is not made of words."""
+    named = [name for name in ("words", "spared") if name in ask.given]
+    if ask.mask is not None:
+        named += [f"mask={setup.mask}"] * (setup.mask is not None)
+        return dict.fromkeys(named, "the mask that was given says where the edit may change something")
+    return dict.fromkeys(named, "there is no mask; set one, such as mask=0.3") if setup.mask is None else {}
+
+
+def noting(setup: Setup, ask: Request, rows: int, published: bool = False, most: int | None = None) -> list[Words]:
+    """The control that notes the words of the last so many rows, where a mask is made of them; none elsewhere."""
+    return [Words(rows, by_step=False, published=published, most=most)] if of_words(setup, ask) else []
+
+
+def changed(
+    setup: Setup, ask: Request, words: list[Words], size: tuple[int, int], source: WordMaps | None = None
+) -> Regions:
+    """Where each target may change something, by what was noted.
+
+    words: as `noting` gave them, of the source and the targets, or of the targets.  source: the source's, where they are of the
+    targets; None: it has none.
+    """
+    if not words:
+        return changing(setup, ask, size, None)
+    maps = words[0].mean()
+    if len(maps) > len(ask.changes):
+        return changing(setup, ask, size, maps[0], maps[1:])
+    return changing(setup, ask, size, torch.zeros_like(maps[0]) if source is None else source, maps)
+
+
+def changing(
+    setup: Setup, ask: Request, size: tuple[int, int], source: WordMaps | None,
+    targets: Float[Tensor, "r f m h w"] | None = None,
+) -> Regions:
+    """Inside the user's mask; without one, where the source has what changes or the target has what it became, and neither has
+    what is spared.  Nothing named: everywhere.  targets None: by the source alone, and nothing named is nowhere.
+    """
+    if ask.mask is not None:
+        return resized(ask.mask, size).expand(len(ask.changes), -1, -1, -1)
+    assert setup.mask is not None and source is not None
+    if targets is None:
+        return torch.stack([found(change, [source], size, setup.mask) for change in ask.changes])
+    both = [[source.to(target), target] for target in targets]
+    return torch.stack([found(change, maps, size, setup.mask) for change, maps in zip(ask.changes, both, strict=True)])
+
+
+def found(change: Change, maps: list[Tensor], size: tuple[int, int], above: float) -> Regions:
+    """In the maps of the source, and of the target where there are any."""
+    seek = lambda tokens, pooled: torch.stack([
+        region(words, named, size, above, pooled) for words, named in zip(maps, tokens, strict=False)
+    ]).any(0)
+    inside = seek((change.source, change.target), True)
+    if len(maps) > 1 and not (change.source or change.target):
+        inside = torch.ones_like(inside)
+    return inside & ~seek(change.spared, False)
