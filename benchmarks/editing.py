@@ -1,8 +1,10 @@
-"""Edits of held-out scenes against their true answers: `python benchmarks/editing.py`.
+"""Edits of held-out scenes against their true answers: `python benchmarks/editing.py --out FOLDER`.
 
 24 scenes, 8 in which the colour changes, 8 the object, 8 the background; a row a method.  `asked`: share of frames in which the
 judge finds the changed attribute as asked.  `truth`: PSNR against the true answer.  `outside`: PSNR against the source of the
 pixels outside both objects (colour and object edits).  `ceiling`: the autoencoder's round trip of the true answer.  dB.
+A method is a name out of CHOSEN, or NAME[:SETTING=VALUE;...].  One that draws no noise runs once: all seeds are the same to it.
+What is in the folder is not run again; several processes may fill one folder.
 """
 
 import argparse
@@ -13,13 +15,13 @@ import numpy as np
 import torch
 
 import newtake
-from newtake.methods import named
-from newtake.methods.method import configured
+from newtake.inversion import EditFriendly
+from newtake.methods import SDEdit, configured
 from newtake.metrics.pixels import psnr
 from newtake.run import edited
 from newtake.show import shown
 from newtake.track import track
-from newtake.video import sheet
+from newtake.video import Video, sheet
 from newtake.world import BACKGROUNDS, COLOURS, OBJECTS
 from newtake.world import judge as judges
 from newtake.world.clips import video
@@ -28,49 +30,67 @@ from newtake.world.training.data import scene_of
 
 CHANGES = {"colour": COLOURS, "object": OBJECTS, "background": BACKGROUNDS}
 FIRST = {"test": 30_000_000, "development": 40_000_000}
+FIGURES = {"asked": ".0%", "truth": ".1f", "outside": ".1f", "ceiling": ".1f", "evaluations": ".0f", "seconds": ".1f"}
+
+
+# Settings chosen on the development split
+CHOSEN = {
+    "ddim": "ddim",
+    "fatezero": "fatezero:self_until=0.5;cross_until=0.3;mask=0.6;blend_latents=true;blend_from=0;blend_until=1",
+}
 
 
 def edits(each: int, size: int, frames: int, split: str):
-    """(what changes, scene, true answer): held-out scenes, the new value drawn by the scene's own seed."""
-    for k, (name, values) in enumerate(CHANGES.items()):
+    """(name, (scene, true answer)): held-out scenes, the new value drawn by the scene's own seed."""
+    for k, (what, values) in enumerate(CHANGES.items()):
         for i in range(each):
             scene = scene_of(FIRST[split] + 1000 * k + i, True, size, frames)
-            others = [v for v in values if v != getattr(scene, name)]
-            yield name, scene, scene.becomes(**{name: others[scene.seed % len(others)]})
+            others = [v for v in values if v != getattr(scene, what)]
+            yield f"{what}-{i}", (scene, scene.becomes(**{what: others[scene.seed % len(others)]}))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny")
-    parser.add_argument("--methods", nargs="+", default=["ddim", "fatezero"], metavar="NAME[:SETTING=VALUE,...]")
+    parser.add_argument("--methods", nargs="+", default=list(CHOSEN), metavar="METHOD")
     parser.add_argument("--each", type=int, default=8)
     parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--split", choices=FIRST, default="test")
-    parser.add_argument("--out", type=Path, help="a folder for the numbers and sheets: source, truth, every edit")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for the edits, their figures, and sheets of them")
+    parser.add_argument("--best", help="the method that others are compared with, in pairs")
     job = parser.parse_args()
-    model, judge = newtake.load(job.model), judges.load()
-    jobs = list(edits(job.each, model.native, job.frames, job.split))
-    rows = []
+    model, judge = newtake.load(job.model, dtype=job.dtype), judges.load()
+    scenes, rows = dict(edits(job.each, model.native, job.frames, job.split)), []
+    draws = [(asked, seed) for asked in job.methods for seed in seeds(method(asked, job.steps), job.seeds)]
+    kept = lambda asked, seed, scene: job.out / "rows" / asked / f"{job.split}-{scene}-{seed}.npz"
     with shown():
-        for i, (name, scene, truth) in enumerate(track(jobs, "scenes")):
-            answer = video(truth)
-            ceiling = psnr(round_trip(model, answer[:]), answer[:])
-            clips = [video(scene), answer]
-            for asked in job.methods:
-                done = edited(clips[0], scene.caption(), [truth.caption()], method(asked, job.steps), model)
-                rows.append(row(asked, name, scene, truth, done, judge) | {"scene": i, "ceiling": ceiling})
-                clips.append(done.videos[0])
-            if job.out:
-                job.out.mkdir(parents=True, exist_ok=True)
-                sheet(clips, job.out / f"{i:02d}_{name}.png")
-                (job.out / "rows.json").write_text(json.dumps(rows, indent=1))
+        for name, (scene, truth) in track(list(scenes.items()), "scenes"):
+            for asked, seed in draws:
+                if not (there := kept(asked, seed, name)).exists():
+                    done = edited(video(scene), scene.caption(), [truth.caption()], method(asked, job.steps), model, seed)
+                    said = {"method": asked, "scene": name} | row(name, scene, truth, done, model, judge)
+                    there.parent.mkdir(parents=True, exist_ok=True)
+                    np.savez(there, row=json.dumps(said), edit=done.videos[0][:].numpy().astype(np.float16))
+                rows.append(json.loads(str(np.load(there)["row"])))
+            made = [torch.from_numpy(np.load(kept(asked, 0, name))["edit"]).float() for asked in job.methods]
+            clips = [video(scene), video(truth), *(Video.of(edit, like=video(scene)) for edit in made)]
+            sheet(clips, job.out / f"{job.split}-{name}.png")
     print(table(rows))
+    if job.best:
+        print("\n" + pairs(rows, job.best))
 
 
 def method(asked: str, steps: int):
-    name, _, given = asked.partition(":")
-    return configured(named(name), **{"steps": steps} | dict(pair.split("=") for pair in given.split(",") if pair))
+    name, _, given = CHOSEN.get(asked, asked).partition(":")
+    return configured(name, **{"steps": steps} | dict(pair.split("=") for pair in given.split(";") if pair))
+
+
+def seeds(method, many: int) -> range:
+    """Of as many draws as make a difference."""
+    return range(many if isinstance(method, SDEdit) or isinstance(method.setup.inversion, EditFriendly) else 1)
 
 
 @torch.no_grad()
@@ -78,26 +98,44 @@ def round_trip(model, frames):
     return model.decode(model.encode(frames)[0]).clamp(-1, 1).cpu()
 
 
-def row(asked, name, scene, truth, done, judge) -> dict:
+def row(name, scene, truth, done, model, judge) -> dict:
     edit, source, answer = done.videos[0][:].clamp(-1, 1), done.source[:], video(truth)[:]
+    what, _, _ = name.partition("-")
     outside = torch.from_numpy(~(masks(scene) | masks(truth)))
     return {
-        "method": asked, "changes": name, "caption": truth.caption(),
-        "asked": float(np.mean([s[name] == getattr(truth, name) for s in judge.says(edit)])),
-        "truth": psnr(edit, answer), "outside": psnr(edit, source, outside) if name != "background" else None,
+        "changes": what, "caption": truth.caption(), "ceiling": psnr(round_trip(model, answer), answer),
+        "asked": float(np.mean([s[what] == getattr(truth, what) for s in judge.says(edit)])),
+        "truth": psnr(edit, answer), "outside": psnr(edit, source, outside) if what != "background" else None,
         "evaluations": done.evaluations, "seconds": sum(done.seconds.values()),
     }
 
 
 def table(rows) -> str:
     """Means over scenes, as Markdown."""
-    figures = {"asked": ".0%", "truth": ".1f", "outside": ".1f", "ceiling": ".1f", "evaluations": ".0f", "seconds": ".1f"}
-    lines = [f"| method | changes | {' | '.join(figures)} |", "|---" * (2 + len(figures)) + "|"]
+    lines = [f"| method | changes | {' | '.join(FIGURES)} |", "|---" * (2 + len(FIGURES)) + "|"]
     for asked in dict.fromkeys(r["method"] for r in rows):
         for name in (*CHANGES, "all"):
             some = [r for r in rows if r["method"] == asked and name in (r["changes"], "all")]
-            cells = [f"{mean(some, key):{form}}" for key, form in figures.items()]
+            cells = [f"{mean(some, key):{form}}" for key, form in FIGURES.items()]
             lines.append(f"| {asked} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def pairs(rows, best: str) -> str:
+    """How much better `best` is than each other method on the same scenes: means, and their 95 % intervals (bootstrap)."""
+    lines = [f"| {best} against | asked, points | truth, dB | outside, dB |", "|---|---|---|---|"]
+    by_scene = lambda asked, key: {
+        i: mean(some, key) for i in dict.fromkeys(r["scene"] for r in rows)
+        if (some := [r for r in rows if (r["method"], r["scene"]) == (asked, i) and r[key] is not None])}
+    for other in dict.fromkeys(r["method"] for r in rows if r["method"] != best):
+        cells = []
+        for key, factor in (("asked", 100), ("truth", 1), ("outside", 1)):
+            ours, theirs = by_scene(best, key), by_scene(other, key)
+            gains = factor * np.array([ours[i] - theirs[i] for i in ours])
+            means = np.random.default_rng(0).choice(gains, (10_000, len(gains))).mean(1)
+            low, high = np.quantile(means, (0.025, 0.975))
+            cells.append(f"{gains.mean():+.1f} ({low:+.1f} to {high:+.1f})")
+        lines.append(f"| {other} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

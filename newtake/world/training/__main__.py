@@ -75,6 +75,8 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
         state = job.work / ("denoiser_further.pt" if job.further else "denoiser.pt")
         denoiser.train(net, clip, seen, latents(job, seen), job.steps["denoiser"], state)
         write(net, job.out)
+        if job.further:
+            state.unlink(missing_ok=True)               # the next time it goes on from what was written
 
     def train_classifier() -> None:
         classifier = Classifier(CHANNELS).to(job.device)
@@ -122,9 +124,9 @@ def card(job: argparse.Namespace, spent: dict[str, float]) -> None:
     kept = job.out / "training.json"
     known = json.loads(kept.read_text()) if kept.exists() else {}
     weights = {str(path.relative_to(job.out)): path for path in sorted(job.out.rglob("*.safetensors"))}
-    known |= {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
-    for name, seconds in spent.items():
-        known[name] = {"steps": job.steps[name], "minutes_of_this_run": round(seconds / 60, 1)}
+    ran = {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
+    for name, seconds in spent.items():                 # what was trained before keeps its own
+        known[name] = {"steps": job.steps[name], "minutes_of_this_run": round(seconds / 60, 1), **ran}
     known["sha256"] = {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()}
     kept.write_text(json.dumps(known, indent=2) + "\n")
 
