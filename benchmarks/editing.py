@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--split", choices=FIRST, default="test")
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--dtype", help="fp32, bf16 or fp16")
     parser.add_argument("--out", type=Path, required=True, help="a folder for the edits, their figures, and sheets of them")
     parser.add_argument("--best", help="the method that others are compared with, in pairs")
     job = parser.parse_args()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,10 @@ def free(folder: Path, ours: Callable[[str], bool]) -> None:
     """BadInput unless a folder can be made here: nothing is there, or a folder of files that are ours by their names."""
     try:
         there = next(place for place in (folder, *folder.parents) if place.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            raise BadInput(f"cannot write {folder}: {there} is no folder that can be written to")
+        if not there.is_dir():
+            raise BadInput(f"cannot write {folder}: {there} is no folder")
+        with tempfile.TemporaryDirectory(prefix=".", dir=there):        # what the system says of rights is not enough
+            pass
         strange = [name.name for name in folder.iterdir() if not ours(name.name)] if there == folder else []
     except OSError as wrong:
         raise BadInput(f"cannot write {folder}: {wrong.strerror or wrong}") from wrong

@@ -62,7 +62,8 @@ class Edit:
     seconds: dict[str, float]                           # by part of the work
 
 
-def record(job: Job, done: Edit, files: list[str], notes: list[str]) -> dict[str, Any]:
+def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Mapping[str, str | None]) -> dict[str, Any]:
+    """hashes: of the clip and the mask as they were read."""
     import torch
 
     from .methods.method import values
@@ -72,9 +73,9 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str]) -> dict[str
     return {
         "format": FORMAT,
         "job": asdict(job) | {"settings": values(done.method), "norms": model.norms} | names,
-        "clip": {"sha256": hash_of(Path(job.clip)), "frames": len(done.source), "size": list(done.source.size)},
+        "clip": {"sha256": hashes["clip"], "frames": len(done.source), "size": list(done.source.size)},
         "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
-        "mask": job.mask and hash_of(Path(job.mask)),
+        "mask": hashes["mask"],
         "edits": [made(*each, done.source) for each in zip(job.targets, files, done.videos, strict=True)],
         "versions": versions(),
         "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},

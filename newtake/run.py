@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .aside import aside, free
 from .errors import BadInput, Note
-from .record import Edit, Job, record
+from .record import Edit, Job, hash_of, record
 
 if TYPE_CHECKING:
     from .methods.method import Method
@@ -72,6 +72,8 @@ def stated(source: str, targets: Sequence[str], weights: Mapping[str, float], sh
     for name, prompts, does in (("source", [source], "shows"), ("target", targets, "should become")):
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise BadInput(f"the {name} prompt is empty; say what the clip {does}")
+        if any("\ud800" <= letter <= "\udfff" for prompt in prompts for letter in prompt):
+            raise BadInput(f"the {name} prompt is not UTF-8; type it in a terminal that is")
     for word, factor in weights.items():
         if not isfinite(factor):
             raise BadInput(f"the weight of {word!r} is a number such as 2 or 0.5, not {factor}")
@@ -121,6 +123,7 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     clip = read(job.size)
     free_of(out, Path(job.clip))
     mask = marked(job, clip)
+    hashes = {"clip": hash_of(Path(job.clip)), "mask": job.mask and hash_of(Path(job.mask))}
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     with warnings.catch_warnings(record=True) as said:
@@ -136,7 +139,7 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     out.parent.mkdir(parents=True, exist_ok=True)
     with aside(out) as folder:
         folder.mkdir()
-        told = record(job, done, *files(done, folder, notes))
+        told = record(job, done, *files(done, folder, notes), hashes)
         written = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (folder / "run.json").write_text(written, encoding="utf-8")
     return told
