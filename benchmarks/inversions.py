@@ -1,10 +1,10 @@
 """What inversions keep, cost and leave to edit, on held-out pictures of the world: `python benchmarks/inversions.py`.
 
-A row an inversion and a guidance w.  `source`: PSNR of the source row, put back on the path where the inversion does so,
-against the autoencoder's round trip (= : on the path by construction).  `free`: of an edit whose target is the source, which
-nothing puts back.  `evaluations` of the inversion a picture, a backward pass counted as two.  The last three say how far its
-noise is from the noise that the checkpoint was trained on: nats per dimension under N(0, I) (1.42 for white noise), standard
-deviation (1), and correlation of neighbours (0).
+A row an inversion and a guidance w; `own`: the inversion's own guidance, where it has one.  `source`: PSNR of the source row,
+put back on the path where the inversion does so, against the autoencoder's round trip (= : on the path by construction).
+`free`: of an edit whose target is the source, which nothing puts back.  `evaluations` of the inversion a picture, a backward
+pass counted as two.  The last three say how far its noise is from the noise that the checkpoint was trained on: nats per
+dimension under N(0, I) (1.42 for white noise), standard deviation (1), and correlation of neighbours (0).
 """
 
 import argparse
@@ -36,23 +36,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--inversions", nargs="+", choices=INVERSIONS, default=list(INVERSIONS))
-    parser.add_argument("--pictures", type=int, default=8)
+    parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 7.5])
     parser.add_argument("--out", type=Path, help="a file for the numbers, JSON")
     job = parser.parse_args()
     model, rows = newtake.load(job.model), []
-    jobs = [(name, w, FIRST + i) for name in job.inversions for w in job.guidance for i in range(job.pictures)]
+    kinds = [(name, w, own) for name in job.inversions for w in job.guidance for own in owns(name, w)]
     with shown():
-        for name, w, seed in track(jobs, "inverting pictures"):
-            rows.append(row(model, name, w, scene_of(seed, True, model.native, 1), job.steps))
+        for kind, i in track([(kind, i) for kind in kinds for i in range(job.pictures)], "inverting pictures"):
+            rows.append(row(model, *kind, scene_of(FIRST + i, True, model.native, 1), job.steps))
     if job.out:
         job.out.write_text(json.dumps(rows, indent=1))
     print(table(rows))
 
 
-def row(model, name, w, scene, steps) -> dict:
-    method = configured("ddim", inversion=name, steps=steps, guidance=w)
+def owns(name: str, w: float) -> list[float | None]:
+    """Guidances that the inversion itself may have: the one it comes with, and the edit's."""
+    own = getattr(INVERSIONS[name](), "guidance", None)
+    return [None] if own is None else list(dict.fromkeys([own, w]))
+
+
+def row(model, name, w, own, scene, steps) -> dict:
+    given = {} if own is None else {"inversion.guidance": own}
+    method = configured("ddim", inversion=name, steps=steps, guidance=w, **given)
     ask = request(model, scene.caption(), scene.caption())
     z0, counted = model.encode(video(scene)[:]), Counted(model)
     path = method.invert(counted, z0, ask)
@@ -61,7 +68,8 @@ def row(model, name, w, scene, steps) -> dict:
     free = method(model, path, ask)
     noise = path.shown(path.z[0])[0, 0].double()
     return {
-        "inversion": name, "w": w, "source": inf if torch.equal(source, z0) else psnr(model.decode(source[0]), seen),
+        "inversion": name, "w": w, "own": own,
+        "source": inf if torch.equal(source, z0) else psnr(model.decode(source[0]), seen),
         "free": psnr(model.decode(free[0]), seen), "evaluations": cost,
         "nll": float(0.5 * (noise.square().mean() + log(2 * pi))), "std": float(noise.std()), "neighbours": neighbours(noise),
     }
@@ -76,12 +84,12 @@ def neighbours(z) -> float:
 def table(rows) -> str:
     """Means over pictures, as Markdown."""
     figures = {"source": ".1f", "free": ".1f", "evaluations": ".0f", "nll": ".2f", "std": ".2f", "neighbours": ".2f"}
-    lines = [f"| inversion | w | {' | '.join(figures)} |", "|---" * (2 + len(figures)) + "|"]
-    for name, w in dict.fromkeys((r["inversion"], r["w"]) for r in rows):
-        some = [r for r in rows if (r["inversion"], r["w"]) == (name, w)]
+    lines = [f"| inversion | w | own | {' | '.join(figures)} |", "|---" * (3 + len(figures)) + "|"]
+    for name, w, own in dict.fromkeys((r["inversion"], r["w"], r["own"]) for r in rows):
+        some = [r for r in rows if (r["inversion"], r["w"], r["own"]) == (name, w, own)]
         means = {key: float(np.mean([r[key] for r in some])) for key in figures}
         cells = ["=" if means[key] == inf else f"{means[key]:{form}}" for key, form in figures.items()]
-        lines.append(f"| {name} | {w:g} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {w:g} | {'' if own is None else f'{own:g}'} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -30,6 +30,7 @@ FACTORS = {
     "method": [*METHODS], "inversion": [*INVERSIONS], "family": [*FAMILIES], "count": [1, 2, 5, 16],
     "frames": ["own", "own,middle", "first,previous", "dense", "-1,last"], "dtype": [torch.float32, torch.bfloat16],
     "norms": ["frame", "clip"], "size": [(4, 4), (4, 6)], "mask": ["none", "words", "user's"],
+    "rescale": [0.0, 0.7],
 }
 
 
@@ -113,7 +114,7 @@ def test_everything_runs_and_leaves_the_network_as_it_was(row):
     if row["mask"] == "user's":
         ask = replace(ask, mask=torch.arange(row["count"] * 4 * 4).reshape(-1, 4, 4) % 3 > 0)
     method = configured(row["method"], steps=2, inversion=row["inversion"], frames=row["frames"],
-                        mask=0.5 if row["mask"] == "words" else None)
+                        mask=0.5 if row["mask"] == "words" else None, rescale=row["rescale"])
     out = edited(model, method, ask, z0)
     assert out.shape == z0.shape and out.dtype == z0.dtype and out.isfinite().all() and not out.requires_grad
     assert unchanged(net, before) and model._control == ()

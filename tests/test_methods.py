@@ -220,6 +220,18 @@ def test_ddim_is_inversion_and_sampling():
     assert relative(method(model, path, ask), again) < 1e-12
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_takes_back_contrast(name):
+    """The more is taken back, the less of the spread that w gives is left."""
+    model, z0 = networks.model(), networks.clip()
+    ask = replace(networks.asked(), changes=networks.asked().changes[:1], targets=Text(networks.asked().targets.tokens[:1]))
+    spreads = []
+    for rescale in (0, 0.5, 1):
+        method = configured(name, steps=2, guidance=30, rescale=rescale, inversion="ddim")
+        spreads.append(float(method(model, method.invert(model, z0, ask), ask).std()))
+    assert spreads[0] > spreads[1] > spreads[2]
+
+
 def test_a_pinned_path_is_retraced_exactly():
     model, ask, z0 = networks.model(), networks.asked(), networks.clip()
     path = Direct()(model, z0, ask.source, ask.null, model.levels(4), 1)
