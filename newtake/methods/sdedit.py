@@ -33,7 +33,7 @@ class SDEdit(Method):
         names = [name for name in ask.given if name != "mask"] + [f"mask={self.setup.mask}"] * (self.setup.mask is not None)
         why = dict.fromkeys(names, "it edits no attention; another method does, such as fatezero")
         kind = self.setup.inversion
-        return why if kind == DDIM() else why | {f"inversion={name_of(type(kind))}": "it inverts nothing"}
+        return why if kind == DDIM() else why | {f"inversion={name_of(type(kind))}": "it inverts nothing; leave it at ddim"}
 
     def __call__(self, model, path, ask):
         self.tell_idle(path, ask)
