@@ -257,6 +257,9 @@ def test_regions():
     maps[0, 1, 0, 0], maps[0, 2, 3, 3], maps[1, 1, 2, 2] = 1.0, 0.5, 0.1
     one = region(maps, (1,), (4, 4), 0.3)
     assert one[0].nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]            # 3x3 around it
+    exact = region(maps, (1, 2), (4, 4), 0.3, widen=0)
+    assert exact[0].nonzero().tolist() == [[0, 0], [3, 3]] and exact[1].nonzero().tolist() == [[2, 2]]
+    assert region(maps, (1,), (4, 4), 0.3, widen=2)[1].sum() == 16
     assert one[1].sum() == 9                                                       # each frame by its own maximum
     assert region(maps, (1, 2), (8, 8), 0.3)[0].sum() == 32
     assert not region(maps, (), (4, 4), 0.3).any() and not region(maps, (0,), (4, 4), 0.0).any()

@@ -46,7 +46,7 @@ def test_settings_from_strings():
 WRONG = {
     "name=1": "unknown setting 'name' of fatezero; it has ",
     "cls=1": "unknown setting 'cls' of fatezero; it has ",
-    "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, rescale, self_until,",
+    "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, widen, rescale, self_until,",
     "self_until=3": "self_until must be between 0 and 1, not 3",
     "self_until=nan": "self_until must be between 0 and 1, not nan",
     "channels=-1": "channels must be at least 0, not -1",

@@ -59,19 +59,21 @@ def changing(
     """
     if ask.mask is not None:
         return resized(ask.mask, size).expand(len(ask.changes), -1, -1, -1)
-    assert setup.mask is not None and source is not None
+    assert source is not None
     if targets is None:
-        return torch.stack([found(change, [source], size, setup.mask) for change in ask.changes])
+        return torch.stack([found(change, [source], size, setup) for change in ask.changes])
     both = [[source.to(target), target] for target in targets]
-    return torch.stack([found(change, maps, size, setup.mask) for change, maps in zip(ask.changes, both, strict=True)])
+    return torch.stack([found(change, maps, size, setup) for change, maps in zip(ask.changes, both, strict=True)])
 
 
-def found(change: Change, maps: list[Tensor], size: tuple[int, int], above: float) -> Regions:
+def found(change: Change, maps: list[Tensor], size: tuple[int, int], setup: Setup) -> Regions:
     """In the maps of the source, and of the target where there are any."""
-    seek = lambda tokens, pooled: torch.stack([
-        region(words, named, size, above, pooled) for words, named in zip(maps, tokens, strict=False)
+    above = setup.mask
+    assert above is not None
+    seek = lambda tokens, widen: torch.stack([
+        region(words, named, size, above, widen) for words, named in zip(maps, tokens, strict=False)
     ]).any(0)
-    inside = seek((change.source, change.target), True)
+    inside = seek((change.source, change.target), setup.widen)
     if len(maps) > 1 and not (change.source or change.target):
         inside = torch.ones_like(inside)
-    return inside & ~seek(change.spared, False)
+    return inside & ~seek(change.spared, 0)

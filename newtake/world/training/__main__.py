@@ -1,4 +1,4 @@
-"""The built-in checkpoint, judge and classifier, from nothing: `python -m newtake.world.training`.  Killed, it goes on."""
+"""The built-in checkpoint and what judges it, from nothing: `python -m newtake.world.training`.  Killed, it goes on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from torch import nn
 from ...show import shown
 from ..classifier import Classifier
 from ..judge import Judge
-from . import autoencoder, classifying, denoiser, judging
+from ..viewer import Viewer
+from . import autoencoder, classifying, contrastive, denoiser, judging, viewing
 from .data import Pictures, pictures
 from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
 CHANNELS, SIZE = 6, 64                                  # of latents; pixels
-STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000)
+STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000, clip=2500, viewer=2500)
+CLIPS = 4000                                            # of the video network
 
 
 def main() -> None:
@@ -83,10 +85,23 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
         classifying.train(classifier, seen, latents(job, seen), job.steps["classifier"], job.work / "classifier.pt")
         save(classifier, job.out / "classifier.safetensors")
 
+    def train_clip() -> None:
+        tokens = denoiser.tokenizer(job.out / "tokenizer")
+        pair = contrastive.Pair(tokens).to(job.device)
+        contrastive.train(pair, tokens, seen, job.steps["clip"], job.work / "clip.pt")
+        contrastive.write(pair, tokens, job.out / "clip")
+
+    def train_viewer() -> None:
+        viewer = Viewer().to(job.device)
+        viewing.train(viewer, *viewing.clips(job.work, CLIPS), job.steps["viewer"], job.work / "viewer.pt")
+        save(viewer, job.out / "viewer.safetensors")
+
     part("autoencoder", train_autoencoder)
     part("judge", train_judge)
     part("denoiser", train_denoiser)
     part("classifier", train_classifier)
+    part("clip", train_clip)
+    part("viewer", train_viewer)
     card(job, spent)
 
 
