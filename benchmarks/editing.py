@@ -33,11 +33,27 @@ FIRST = {"test": 30_000_000, "development": 40_000_000}
 FIGURES = {"asked": ".0%", "truth": ".1f", "outside": ".1f", "ceiling": ".1f", "evaluations": ".0f", "seconds": ".1f"}
 
 
-# Settings chosen on the development split
-CHOSEN = {
-    "ddim": "ddim",
-    "fatezero": "fatezero:self_until=0.5;cross_until=0.3;mask=0.6;blend_latents=true;blend_from=0;blend_until=1",
+# As published: frame attention, inversion and masks of their papers.  Shares, thresholds and guidance were chosen on the
+# development split; those of Prompt-to-Prompt are taken over by its kin.
+SHARES, W = "self_until=0.5;cross_until=0.3", "guidance=5.5"
+PUBLISHED = {
+    "ddim": f"ddim:{W}",
+    "sdedit": f"sdedit:{W};strength=0.65",
+    "plug_and_play": f"plug_and_play:{W}",
+    "masactrl": f"masactrl:{W}",
+    "fatezero": f"fatezero:{W};{SHARES};mask=0.6;blend_latents=true;blend_from=0;blend_until=1",
+    "prompt_to_prompt": f"prompt_to_prompt:{W};{SHARES};mask=0.6;blend_from=0",
+    "vid2vid_zero": f"vid2vid_zero:{W};{SHARES}",
+    "video_p2p": f"video_p2p:{W};{SHARES};mask=0.6;blend_from=0",
 }
+# Our combinations: masks as they are found (widen=0), and what papers did not bring together
+NEW = {
+    "newtake": f"newtake:{W}",
+    "prompt_to_prompt, dense": f"newtake:{W};frames=dense",
+    "fatezero, exact mask": f"{PUBLISHED['fatezero']};mask=0.3;widen=0",
+    "vid2vid_zero, direct, exact mask": f"{PUBLISHED['vid2vid_zero']};inversion=direct;mask=0.3;widen=0;blend_from=0",
+}
+CHOSEN = PUBLISHED | NEW
 
 
 def edits(each: int, size: int, frames: int, split: str):

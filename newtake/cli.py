@@ -50,7 +50,7 @@ Json = Annotated[bool, Option("--json", help="print one JSON object")]
 @app.command()
 def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it should become; several share an inversion")],
          source: Source = "",
-         method: Method = "fatezero", set: Settings = [], model: Model = "tiny", norms: Norms = None,
+         method: Method = "newtake", set: Settings = [], model: Model = "tiny", norms: Norms = None,
          frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None,
          dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, weight: Weights = [], share: Shares = [],
          out: Out = None, download: Download = False, trust: Trust = False,
@@ -109,21 +109,26 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
 def methods(name: Annotated[str | None, typer.Argument(help="one of them, with its settings")] = None, as_json: Json = False):
     """The editing methods and the inversions; with a name its settings, their defaults and its paper."""
     from .inversion import INVERSIONS
-    from .methods import METHODS, named
+    from .methods import COMBINATIONS, METHODS, configured
     from .methods.method import INVERSION, about, settings, shown
     from .settings import settings_of
 
     if name is None:
+        listed: dict[str, Any]
         listed = {what: {n: dict(zip(("paper", "what"), about(cls), strict=True)) for n, cls in registry.items()}
                   for what, registry in (("methods", METHODS), ("inversions", INVERSIONS))}
-        lines = [f"{n:16} {text['what']}" for n, text in listed["methods"].items()]
+        listed["combinations"] = {n: f"{base} with " + ", ".join(f"{k}={v}" for k, v in chosen.items())
+                                  for n, (base, chosen) in COMBINATIONS.items()}
+        lines = [f"{n:16} {what}" for n, what in listed["combinations"].items()]
+        lines += [f"{n:16} {text['what']}" for n, text in listed["methods"].items()]
         lines += ["", "inversions, with --set inversion=NAME:"]
         lines += [f"{n:16} {text['what']}" for n, text in listed["inversions"].items()]
         say(listed, as_json, "\n".join(lines))
         return
-    cls = INVERSIONS[name] if name in INVERSIONS and name not in METHODS else named(name)
-    known = settings(cls) if name in METHODS else settings_of(cls(), INVERSION)
-    paper, what = about(cls)
+    inverts = name in INVERSIONS and name not in METHODS
+    chosen = INVERSIONS[name]() if inverts else configured(name)
+    known = settings_of(chosen, INVERSION) if inverts else settings(chosen)
+    paper, what = about(type(chosen))
     rows = [{"name": s.name, "default": shown(s.default), "type": s.type, "help": s.help, "least": s.least, "most": s.most}
             for s in known]
     lines = "\n".join(f"  {r['name']:22} {typed(r['default']):12} {r['help']}" for r in rows)

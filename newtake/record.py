@@ -31,7 +31,7 @@ class Job:
     clip: str
     source: str                                         # what the clip shows
     targets: tuple[str, ...]                            # what it should become; all of them share one inversion
-    method: str = "fatezero"
+    method: str = "newtake"                             # a method or a combination; run.json has the method
     settings: Mapping[str, Any] = field(default_factory=dict)   # of the method, by name; the rest are its defaults
     words: tuple[str, ...] = ()                         # what changes, in either prompt; (): the words that differ
     spared: tuple[str, ...] = ()                        # what is left alone where the edit is masked
@@ -66,13 +66,14 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
     """hashes: of the clip and the mask as they were read."""
     import torch
 
-    from .methods.method import values
+    from .methods.method import name_of, values
 
     model = done.model
     names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name}
+    method = {"method": name_of(type(done.method)), "settings": values(done.method)}
     return {
         "format": FORMAT,
-        "job": asdict(job) | {"settings": values(done.method), "norms": model.norms} | names,
+        "job": asdict(job) | method | {"norms": model.norms} | names,
         "clip": {"sha256": hashes["clip"], "frames": len(done.source), "size": list(done.source.size)},
         "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
         "mask": hashes["mask"],

@@ -28,7 +28,7 @@ UNLIKE = 20.0                                           # dB of the round trip b
 FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
 
 
-def edit(video: Video, source: str, target: str, method: Method | str = "fatezero", model: UNet | str = "tiny",
+def edit(video: Video, source: str, target: str, method: Method | str = "newtake", model: UNet | str = "tiny",
          seed: int = 0, **said: Any) -> Video:
     """The clip as the target says, with its timing, and its sound where it covers the clip.
 

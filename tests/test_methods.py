@@ -71,7 +71,7 @@ def test_wrong_settings(given):
 def test_wrong_settings_from_python():
     with pytest.raises(BadInput, match="guidance must be between"):
         Setup(guidance=-1)
-    with pytest.raises(BadInput, match="unknown method 'fate'; known are fatezero, ddim"):
+    with pytest.raises(BadInput, match="unknown method 'fate'; known are newtake, fatezero, ddim"):
         configured("fate")
 
 

@@ -24,7 +24,6 @@ def idle_words(setup: Setup, ask: Request) -> dict[str, str]:
     """What was said of a mask that is not made of words."""
     named = [name for name in ("words", "spared") if name in ask.given]
     if ask.mask is not None:
-        named += [f"mask={setup.mask}"] * (setup.mask is not None)
         return dict.fromkeys(named, "the mask that was given says where the edit may change something")
     return dict.fromkeys(named, "there is no mask; set one, such as mask=0.3") if setup.mask is None else {}
 
