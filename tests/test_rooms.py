@@ -12,7 +12,7 @@ ORDER = [
     {"__main__"},
     {"cli", "studio"},
     {"run", "sweep", "show"},
-    {"record"},
+    {"record", "report"},
     {"methods", "metrics", "world", "datasets"},
     {"inversion", "tuning"},
     {"models"},
@@ -23,7 +23,7 @@ ORDER = [
 ]
 COMMON = {                                              # files of a room that its others may use
     "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path"},
-    "inversion": {"trajectory", "secants"}, "metrics": {"report"}, "datasets": {"task"},
+    "inversion": {"trajectory", "secants"}, "metrics": {"statistics"}, "datasets": {"task"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it
