@@ -31,9 +31,10 @@ class ScaledEmbedder(Embedder, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """One edit, and what it may be measured against.  Frames are (f 3 h w) in [-1, 1], on the processor; what is None is not there.
+    """One edit, and what it may be measured against.  What is None is not there.
 
-    Raises BadInput where frames, mask and flow are not of the edit's count and size.
+    Frames are (f 3 h w) in [-1, 1]; they, mask and flow are on the processor.  Raises BadInput where these are not of the
+    edit's count and size.
     """
 
     edit: Tensor
