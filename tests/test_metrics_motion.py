@@ -93,7 +93,7 @@ def test_the_clip_itself_warps_better_along_its_own_motion_than_a_shuffled_one()
 
 
 def test_editboards_traps():
-    """FF-alpha is perfect where the source cannot be warped; FF-beta of the edit that does nothing is the share that stands still."""
+    """FF-alpha is perfect where the source cannot be warped; FF-beta of a clip that stands still is the worst, of itself."""
     pytest.importorskip("cv2", reason="OpenCV is not installed")
     noise = materials.drawn(3, 3, 32, 32).clamp(-1, 1)
     ruined = Material(materials.drawn(3, 3, 32, 32, seed=1).clamp(-1, 1), noise)

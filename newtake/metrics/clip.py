@@ -102,15 +102,15 @@ class CLIP:
         return self.net.text_projection(self.net.text_model(**told).pooler_output).float().cpu()
 
 
-def load(what: str | Path) -> CLIP:
-    """CLIP, or PickScore's, from a folder or a cached hub id (safetensors); words are read by CLIP's own vocabulary.
+def load(what: str | Path, trust: bool = False) -> CLIP:
+    """CLIP, or PickScore's, from a folder or a cached hub id (pickles with `trust` only); words are read by CLIP's own vocabulary.
 
     Such as openai/clip-vit-large-patch14 (TGVE, V2VBench, PIE-Bench), openai/clip-vit-base-patch32 (FateZero),
     yuvalkirstain/PickScore_v1.  Raises BadInput.
     """
     from ..models.families import clip_tokenizer
 
-    return CLIP(pretrained("CLIPModel", what), clip_tokenizer("<|endoftext|>"))
+    return CLIP(pretrained("CLIPModel", what, trust), clip_tokenizer("<|endoftext|>"))
 
 
 METRICS: tuple[Metric[Material], ...] = (

@@ -33,8 +33,8 @@ def located(what: str | Path) -> Path:
     raise BadInput(f"{what}: no such folder, and no hub id that is cached; pass the folder of a network of transformers")
 
 
-def pretrained(kind: str, what: str | Path) -> Any:
-    """A network of this class of transformers, from safetensors alone, put to evaluation.  Raises BadInput."""
+def pretrained(kind: str, what: str | Path, trust: bool = False, **options: Any) -> Any:
+    """A network of this class of transformers, put to evaluation; pickles are read with trust only.  Raises BadInput."""
     import transformers
 
     from ..models.folder import pretrained as read
@@ -42,7 +42,7 @@ def pretrained(kind: str, what: str | Path) -> Any:
     folder = located(what)
     if not (folder / "config.json").is_file():
         raise BadInput(f"{folder} is no network of transformers: it has no config.json")
-    return read(getattr(transformers, kind), folder, trust=False).eval().requires_grad_(False)
+    return read(getattr(transformers, kind), folder, trust, dtype=torch.float32, **options).eval().requires_grad_(False)
 
 
 def scripted(path: str | Path, trust: bool = False) -> Any:

@@ -43,13 +43,13 @@ def legacy_structure_distance(m: Material) -> float:
     return structure_distance(some(m.keys), glaring(m.edit), glaring(some(m.source)))
 
 
-def dino_keys(what: str | Path) -> Features:
+def dino_keys(what: str | Path, trust: bool = False) -> Features:
     """The keys of the last layer of a ViT, all heads side by side, the first token included: frames -> (f n d).
 
-    From a folder or a cached hub id (safetensors), such as facebook/dino-vitb8.  It sees pictures at a short side of 224 (a
-    long one of no more than 480).  Raises BadInput.
+    From a folder or a cached hub id, such as facebook/dino-vitb8 (pickles with `trust` only).  It sees pictures at a short side
+    of 224 (a long one of no more than 480).  Raises BadInput.
     """
-    net = pretrained("ViTModel", what)
+    net = pretrained("ViTModel", what, trust, add_pooling_layer=False)
     layer = next(module for name, module in reversed(list(net.named_modules())) if name.split(".")[-1] in ("key", "k_proj"))
 
     def keys(frames: Tensor) -> Tensor:
@@ -63,9 +63,9 @@ def dino_keys(what: str | Path) -> Features:
     return batched(keys)
 
 
-def dinov2_objects(what: str | Path) -> Features:
+def dinov2_objects(what: str | Path, trust: bool = False) -> Features:
     """DINOv2's vector of a picture: frames -> (f d).  From a folder or a cached hub id, such as facebook/dinov2-base."""
-    net = pretrained("Dinov2Model", what)
+    net = pretrained("Dinov2Model", what, trust)
     return batched(lambda frames: net(seen(frames, 256, 224, IMAGENET_COLOURS).to(net.device)).pooler_output)
 
 
