@@ -103,7 +103,7 @@ class CLIP:
 
 
 def load(what: str | Path, trust: bool = False) -> CLIP:
-    """CLIP, or PickScore's, from a folder or a cached hub id (pickles with `trust` only); words are read by CLIP's own vocabulary.
+    """CLIP, or PickScore's, from a folder or a cached hub id (pickles with `trust` only); its words are CLIP's own vocabulary.
 
     Such as openai/clip-vit-large-patch14 (TGVE, V2VBench, PIE-Bench), openai/clip-vit-base-patch32 (FateZero),
     yuvalkirstain/PickScore_v1.  Raises BadInput.

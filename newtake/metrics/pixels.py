@@ -146,7 +146,7 @@ WANG, WANG_MS = "Wang et al., IEEE TIP 2004", "Wang et al., Asilomar 2003"
 PIE = "PIE-Bench's and FiVE-Bench's code"
 LEGACY = ("source", "mask")
 METRICS: tuple[Metric[Material], ...] = (
-    *likenesses("psnr", "dB", -inf, inf, True, (), "", "peak signal-to-noise ratio", lambda m, b, w: psnr(m.edit, b, w)),
+    *likenesses("psnr", "dB", -inf, inf, True, (), "usual", "peak signal-to-noise ratio", lambda m, b, w: psnr(m.edit, b, w)),
     *likenesses("ssim", "", -1, 1, True, (), WANG, "structural similarity", lambda m, b, w: ssim(m.edit, b, w)),
     *likenesses("ms_ssim", "", 0, 1, True, (), WANG_MS, "structural similarity at up to five scales",
                 lambda m, b, w: ms_ssim(m.edit, b, w)),
