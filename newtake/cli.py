@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .aside import aside
 from .errors import BadInput
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -134,6 +135,37 @@ def methods(name: Annotated[str | None, typer.Argument(help="one of them, with i
     lines = "\n".join(f"  {r['name']:22} {typed(r['default']):12} {r['help']}" for r in rows)
     text = f"{what}\n\n{paper}\n\nsettings, with --set:\n{lines}"
     say({"name": name, "paper": paper, "what": what, "settings": rows}, as_json, text)
+
+
+@app.command()
+def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, whose edits have true answers")],
+          method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]", help="by default all")] = [],
+          set: Settings = [], model: Model = "tiny",
+          split: Annotated[str, Option("--split", help="test or development")] = "test",
+          small: Annotated[bool, Option("--small", help="the first dozen edits alone")] = False,
+          seeds: Annotated[int, Option("--seeds", min=1)] = 1, frames: Annotated[int, Option("--frames", min=2)] = 8,
+          device: Device = None, dtype: Dtype = None,
+          out: Annotated[Path, Option("--out", help="a folder: results.json, report.html, and what is gone on from")]
+          = Path("runs/bench"), as_json: Json = False):
+    """Score methods on edits that have true answers.  Killed, the same command goes on."""
+    from .bench.world import SMALL, Plan, methods_named, world
+    from .methods import COMBINATIONS, METHODS
+    from .models.load import load
+    from .report import html, markdown
+    from .show import shown
+
+    if what != "world":
+        raise BadInput(f"there is the benchmark world, no {what!r}")
+    if split not in ("test", "development"):
+        raise BadInput(f"the splits are test and development, not {split!r}")
+    methods = methods_named(method or [*COMBINATIONS, *METHODS], **pairs(set, "--set"))
+    plan = Plan(methods, split, SMALL if small else None, seeds, frames)
+    with shown():
+        results = world(plan, load(model, device, dtype), out)
+    with aside(out / "report.html") as page:
+        page.write_text(html(results, out), encoding="utf-8")
+    tell(f"the report: {out / 'report.html'}")
+    say(results, as_json, markdown(results))
 
 
 @world.command("clip")

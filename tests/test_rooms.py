@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "newtake"
 ORDER = [
     {"__main__"},
     {"cli", "studio"},
+    {"bench"},
     {"run", "sweep", "show"},
     {"record", "report"},
     {"methods", "metrics", "world", "datasets"},
@@ -24,6 +25,7 @@ ORDER = [
 COMMON = {                                              # files of a room that its others may use
     "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path"},
     "inversion": {"trajectory", "secants"}, "metrics": {"metric", "networks", "statistics"}, "datasets": {"task"},
+    "bench": {"ranking"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it

@@ -1,0 +1,1 @@
+"""Benchmarks: many edits by many methods, scored and ranked."""
