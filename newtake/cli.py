@@ -168,6 +168,24 @@ def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, 
     say(results, as_json, markdown(results))
 
 
+@app.command()
+def score(edit: Annotated[Path, typer.Argument(help="the edited clip")],
+          clip: Annotated[Path | None, Option("--clip", help="the clip that was edited")] = None,
+          truth: Annotated[Path | None, Option("--truth", help="the true answer, where there is one")] = None,
+          target: Annotated[str | None, Option("--target", help="what it should show")] = None,
+          source: Annotated[str | None, Option("--source", help="what the clip shows")] = None,
+          mask: Annotated[Path | None, Option("--mask", help="what might change, white in a picture or clip")] = None,
+          clip_model: Annotated[str | None, Option("--clip-model", help="a CLIP: a folder or a cached hub id")] = None,
+          trust: Trust = False, as_json: Json = False):
+    """What the metrics say of one edit: all that what is given allows."""
+    from math import isfinite
+
+    from .bench.score import score, table
+
+    found = score(edit, clip, truth, mask, target, source, clip_model, trust)
+    say({name: value if isfinite(value) else None for name, value in found.items()}, as_json, table(found))
+
+
 @world.command("clip")
 def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car on the grass"')],
                out: Annotated[Path, Option("--out", help="a folder for the clip, its masks and its truth")],

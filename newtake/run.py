@@ -150,13 +150,16 @@ def marked(job: Job, clip: Video) -> Any:
 
     It is a picture, of as many frames as are edited, or of the whole clip; BadInput otherwise.
     """
+    return None if job.mask is None else mask_of(job.mask, clip, job.frames, job.start, job.stride)
+
+
+def mask_of(path: str | Path, clip: Video, frames: int | None = None, start: int = 0, stride: int = 1) -> Any:
+    """A mask from a file, (f h w), for a clip of these frames of its own: see `marked`."""
     from .video import Video
 
-    if job.mask is None:
-        return None
-    mask = Video.read(job.mask, size=clip.size)         # scaled and cropped as the clip is
+    mask = Video.read(path, size=clip.size)             # scaled and cropped as the clip is
     if len(mask) not in (1, len(clip)):
-        mask = Video.read(job.mask, job.frames, job.start, job.stride, clip.size)
+        mask = Video.read(path, frames, start, stride, clip.size)
     if len(mask) not in (1, len(clip)):
         raise BadInput(f"the mask has {len(mask)} frames and the clip {len(clip)}; give one picture or as many frames")
     return (mask[:].mean(1) > 0).expand(len(clip), -1, -1)

@@ -75,3 +75,29 @@ def test_the_benchmark_goes_on_and_says_the_same(tmp_path):
 def test_a_setting_that_is_none():
     with pytest.raises(BadInput, match="unknown setting 'x'"):
         methods_named(["ddim:x=1"])
+
+
+def test_one_edit_is_scored(capsys, tmp_path):
+    from newtake.cli import main
+
+    with pytest.raises(SystemExit):
+        main(["world", "clip", "a red ball on the grass", "--becomes", "a blue ball on the grass", "--size", "64x64",
+              "--frames", "3", "--out", str(tmp_path / "w")])
+    capsys.readouterr()
+
+    def said(*more):
+        with pytest.raises(SystemExit) as end:
+            main(["score", str(tmp_path / "w" / "truth.mp4"), "--clip", str(tmp_path / "w" / "clip.mp4"), *more])
+        out, err = capsys.readouterr()
+        return end.value.code, out, err
+
+    code, out, _ = said("--truth", str(tmp_path / "w" / "truth.mp4"), "--json")
+    found = json.loads(out)
+    assert code == 0 and found["ssim_to_truth"] == pytest.approx(1) and found["psnr_to_truth"] is None
+    assert 10 < found["psnr_to_source"] < 40 and "text_alignment" not in found
+    assert "higher" in said()[1]
+    with pytest.raises(SystemExit):
+        main(["world", "clip", "a red ball on the grass", "--size", "64x64", "--frames", "2", "--out", str(tmp_path / "two")])
+    capsys.readouterr()
+    code, _, err = said("--truth", str(tmp_path / "two" / "clip.mp4"))
+    assert code == 2 and "the truth has 2 frames and the edit 3" in err
