@@ -9,14 +9,17 @@ What is in the folder is not run again; several processes may fill one folder.
 
 import argparse
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import newtake
+from newtake.aside import aside
 from newtake.inversion import EditFriendly
 from newtake.methods import SDEdit, configured
+from newtake.methods.method import values
 from newtake.metrics.pixels import psnr
 from newtake.run import edited
 from newtake.show import shown
@@ -58,10 +61,10 @@ CHOSEN = PUBLISHED | NEW
 
 def edits(each: int, size: int, frames: int, split: str):
     """(name, (scene, true answer)): held-out scenes, the new value drawn by the scene's own seed."""
-    for k, (what, values) in enumerate(CHANGES.items()):
+    for k, (what, known) in enumerate(CHANGES.items()):
         for i in range(each):
             scene = scene_of(FIRST[split] + 1000 * k + i, True, size, frames)
-            others = [v for v in values if v != getattr(scene, what)]
+            others = [v for v in known if v != getattr(scene, what)]
             yield f"{what}-{i}", (scene, scene.becomes(**{what: others[scene.seed % len(others)]}))
 
 
@@ -78,10 +81,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a folder for the edits, their figures, and sheets of them")
     parser.add_argument("--best", help="the method that others are compared with, in pairs")
     job = parser.parse_args()
+    if job.best and job.best not in job.methods:
+        parser.error(f"--best {job.best} is not among the methods")
     model, judge = newtake.load(job.model, dtype=job.dtype), judges.load()
     scenes, rows = dict(edits(job.each, model.native, job.frames, job.split)), []
     draws = [(asked, seed) for asked in job.methods for seed in seeds(method(asked, job.steps), job.seeds)]
-    kept = lambda asked, seed, scene: job.out / "rows" / asked / f"{job.split}-{scene}-{seed}.npz"
+    told = {asked: told_of(method(asked, job.steps), model, job) for asked in job.methods}
+    kept = lambda asked, seed, scene: job.out / "rows" / asked / f"{job.split}-{scene}-{seed}-{told[asked]}.npz"
     with shown():
         for name, (scene, truth) in track(list(scenes.items()), "scenes"):
             for asked, seed in draws:
@@ -89,7 +95,8 @@ def main() -> None:
                     done = edited(video(scene), scene.caption(), [truth.caption()], method(asked, job.steps), model, seed)
                     said = {"method": asked, "scene": name} | row(name, scene, truth, done, model, judge)
                     there.parent.mkdir(parents=True, exist_ok=True)
-                    np.savez(there, row=json.dumps(said), edit=done.videos[0][:].numpy().astype(np.float16))
+                    with aside(there) as part, open(part, "wb") as file:
+                        np.savez(file, row=json.dumps(said), edit=done.videos[0][:].numpy().astype(np.float16))
                 rows.append(json.loads(str(np.load(there)["row"])))
             made = [torch.from_numpy(np.load(kept(asked, 0, name))["edit"]).float() for asked in job.methods]
             clips = [video(scene), video(truth), *(Video.of(edit, like=video(scene)) for edit in made)]
@@ -101,7 +108,14 @@ def main() -> None:
 
 def method(asked: str, steps: int):
     name, _, given = CHOSEN.get(asked, asked).partition(":")
+    if wrong := [pair for pair in given.split(";") if pair.count("=") != 1 and pair]:
+        raise SystemExit(f"a method is NAME:SETTING=VALUE;SETTING=VALUE, not ...{wrong[0]}")
     return configured(name, **{"steps": steps} | dict(pair.split("=") for pair in given.split(";") if pair))
+
+
+def told_of(method, model, job) -> str:
+    """A name for all that decides an edit beside its scene and seed."""
+    return sha256(json.dumps([values(method), model.hash, str(model.dtype), job.frames]).encode()).hexdigest()[:10]
 
 
 def seeds(method, many: int) -> range:

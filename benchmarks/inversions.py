@@ -47,7 +47,7 @@ def main() -> None:
         for kind, i in track([(kind, i) for kind in kinds for i in range(job.pictures)], "inverting pictures"):
             rows.append(row(model, *kind, scene_of(FIRST + i, True, model.native, 1), job.steps))
     if job.out:
-        job.out.write_text(json.dumps(rows, indent=1))
+        job.out.write_text(json.dumps([r | {"source": None if r["source"] == inf else r["source"]} for r in rows], indent=1))
     print(table(rows))
 
 

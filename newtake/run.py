@@ -72,7 +72,7 @@ def stated(source: str, targets: Sequence[str], weights: Mapping[str, float], sh
     for name, prompts, does in (("source", [source], "shows"), ("target", targets, "should become")):
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise BadInput(f"the {name} prompt is empty; say what the clip {does}")
-        if any("\ud800" <= letter <= "\udfff" for prompt in prompts for letter in prompt):
+        if any(strange(prompt) for prompt in prompts):
             raise BadInput(f"the {name} prompt is not UTF-8; type it in a terminal that is")
     for word, factor in weights.items():
         if not isfinite(factor):
@@ -80,6 +80,11 @@ def stated(source: str, targets: Sequence[str], weights: Mapping[str, float], sh
     for word, share in shares.items():
         if not 0 <= share <= 1:
             raise BadInput(f"the share of {word!r} must be between 0 and 1, not {share}")
+
+
+def strange(text: str) -> bool:
+    """Whether it holds bytes that are not UTF-8, as the system hands them over."""
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def size_noted(video: Video, model: UNet) -> None:
@@ -117,6 +122,9 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     from .video import Video
 
     out = out.resolve()
+    for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model)):
+        if strange(path):
+            raise BadInput(f"the name of the {name} is not UTF-8; rename it")
     method = configured(job.method, **job.settings)
     stated(job.source, job.targets, job.weights, job.shares)
     read = partial(Video.read, job.clip, job.frames, job.start, job.stride)

@@ -108,6 +108,7 @@ def notes(method, ask) -> list[str]:
     ("fatezero", dict(blend_latents=True), (), ["blend_latents"]),
     ("fatezero", dict(mask=0.3, fuse_maps=False), (), ["mask"]),
     ("fatezero", dict(inversion="direct"), (), ["inversion=direct"]),
+    ("newtake", {}, (), []),
 ])
 def test_what_is_ignored_is_said(name, told, given, ignored):
     said = notes(configured(name, steps=1, **told), replace(networks.asked(), given=given))
@@ -156,7 +157,7 @@ def test_words_that_differ_are_what_changes():
     spans = ask.targets.spans
     swapped, refined = ask.changes
     assert swapped.source == words.find(ask.source.spans[0], "red car") and swapped.target == words.find(spans[0], "big dog")
-    assert refined.source == () and refined.target == words.find(spans[1], "sea")
+    assert refined.source == () and refined.target == ()         # words that are only added have no place to speak of
     assert ask.seed == 7 and len(ask.targets.tokens) == 2
     swap = words.replacement(Reader.tokenizer, "a red car", "a big dog")
     assert relative(swapped.edit(*MAPS, AT), MAPS[0] @ swap.double()) < 1e-12
@@ -188,6 +189,20 @@ def test_what_is_spared():
     assert ask.given == ("spared", "mask") and ask.mask is mask
     with pytest.raises(BadInput, match=r"a mask is of truth values, .* not torch.float32 of 3 axes"):
         request(Reader(), "a red car", "a blue car", mask=mask.float())
+
+
+def test_a_target_without_the_words_that_are_named():
+    """It changes where the prompts differ, not everywhere."""
+    ask = request(Reader(), "a red car", ["a blue car", "a red dog"], words=["dog"])
+    here, there = ask.source.spans[0], ask.targets.spans
+    assert [change.source for change in ask.changes] == [here["red"], ()]
+    assert [change.target for change in ask.changes] == [there[0]["blue"], there[1]["dog"]]
+
+
+@pytest.mark.parametrize("named", [dict(words=[""]), dict(spared=[" "]), dict(weights={"": 2.0})])
+def test_words_that_are_none(named):
+    with pytest.raises(BadInput, match="a word is empty"):
+        request(Reader(), "a red car", "a blue car", **named)
 
 
 @pytest.mark.parametrize("named", [

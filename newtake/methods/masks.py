@@ -25,7 +25,10 @@ def idle_words(setup: Setup, ask: Request) -> dict[str, str]:
     named = [name for name in ("words", "spared") if name in ask.given]
     if ask.mask is not None:
         return dict.fromkeys(named, "the mask that was given says where the edit may change something")
-    return dict.fromkeys(named, "there is no mask; set one, such as mask=0.3") if setup.mask is None else {}
+    if setup.mask is None:
+        return dict.fromkeys(named, "there is no mask; set one, such as mask=0.3")
+    unnamed = not any(change.source or change.target for change in ask.changes)
+    return {f"mask={setup.mask}": "the targets only add words, so all may change; name what changes: --word"} if unnamed else {}
 
 
 def noting(setup: Setup, ask: Request, rows: int, published: bool = False, most: int | None = None) -> list[Words]:

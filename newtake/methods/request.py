@@ -70,11 +70,11 @@ def request(
     """What a method is asked, from the words of people.
 
     A target of as many words as the source swaps words, another refines the prompt.  `words`: what changes, as it is called in
-    either prompt; (): the words in which the two differ.  `spared`: what is left alone where an edit is masked, in the same
-    way; (): nothing.  `mask`: where something may change, instead of where the words are.  `weights` and `shares`: words of the
-    targets with a factor on their attention, and with steps of their own in which it comes from the source (a share until, or
-    from and until).  `published`: the alignment of Prompt-to-Prompt's code.  Raises BadInput where a target is empty, a prompt
-    is longer than its encoder reads, a word is in no prompt, or the mask is none.
+    either prompt; (), and for a target that has none of them: the words in which the two differ.  `spared`: what is left alone
+    where an edit is masked, in the same way; (): nothing.  `mask`: where something may change, instead of where the words are.
+    `weights` and `shares`: words of the targets with a factor on their attention, and with steps of their own in which it
+    comes from the source (a share until, or from and until).  `published`: the alignment of Prompt-to-Prompt's code.  Raises
+    BadInput where a target is empty, a prompt is longer than its encoder reads, a word is in no prompt, or the mask is none.
     """
     targets = [targets] if isinstance(targets, str) else list(targets)
     if not targets or not all(target.strip() for target in targets):
@@ -89,7 +89,9 @@ def request(
     weight, own = (present_in(there.spans, table or {}) for table in (weights, shares))
     changes = []
     for i, (target, spans) in enumerate(zip(targets, there.spans, strict=True)):
-        was, becomes = (named[0], named[i + 1]) if words else differing(here.spans[0], spans)
+        was, becomes = named[0], named[i + 1]
+        if not (was or becomes):                        # nothing was named, or nothing that this target or the source has
+            was, becomes = differing(here.spans[0], spans)
         edit = alignment(model, source, target, published)
         if weight[i]:
             edit = reweight(factors_of(spans, weight[i], there.tokens.shape[-2]), edit)
@@ -107,14 +109,20 @@ def alignment(model: Model, source: str, target: str, published: bool = False) -
 
 
 def differing(source: Spans, target: Spans) -> tuple[list[str], list[str]]:
-    """The words of each prompt that the other does not have, little ones left out."""
+    """The words of each prompt that the other does not have, little ones left out.
+
+    None where the target only adds words: those of a style have no place, and the picture as a whole may change.
+    """
     told = lambda these, others: [word for word in these if these[word] and word not in others and word not in LITTLE]
-    return told(source, target), told(target, source)
+    was, becomes = told(source, target), told(target, source)
+    return (was, becomes) if was else ([], [])
 
 
 def present_in(prompts: Sequence[Spans], table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each prompt the words of the table that it has.  Raises BadInput for a word that none has."""
     for word in table:
+        if not word.strip():
+            raise BadInput("a word is empty; name one of a prompt's")
         if not any(has(spans, word) for spans in prompts):
             find(prompts[-1], word)
     return [{word: value for word, value in table.items() if has(spans, word)} for spans in prompts]

@@ -13,6 +13,7 @@ from einops import rearrange, reduce
 from safetensors.torch import load as read_safetensors
 from torch import Tensor, nn
 
+from ..errors import BadInput
 from .judge import ATTRIBUTES
 from .scene import MOTIONS
 
@@ -49,7 +50,11 @@ class Viewer(nn.Module):
 
 
 def load() -> Viewer:
+    """The one that belongs to the built-in checkpoint.  Raises BadInput where it has not been trained."""
+    there = files("newtake.models") / "tiny" / "viewer.safetensors"
+    if not there.is_file():
+        raise BadInput("there is no video network beside the built-in checkpoint; train it with "
+                       "`python -m newtake.world.training --parts viewer`")
     viewer = Viewer()
-    weights = read_safetensors((files("newtake.models") / "tiny" / "viewer.safetensors").read_bytes())
-    viewer.load_state_dict({name: z.float() for name, z in weights.items()})
+    viewer.load_state_dict({name: z.float() for name, z in read_safetensors(there.read_bytes()).items()})
     return viewer.eval().requires_grad_(False)

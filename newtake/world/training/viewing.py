@@ -58,9 +58,9 @@ def train(viewer: Viewer, pixels: Tensor, labels: Tensor, steps: int, state: Pat
     def loss(generator):
         chosen = torch.randint(len(labels), (BATCH,), generator=generator)
         x, y = pixels[chosen].permute(0, 1, 4, 2, 3).float() / 127.5 - 1, labels[chosen].clone()
-        x = (x + 0.05 * torch.randn(x.shape, generator=generator)).clamp(-1, 1)
         wrong = round(BATCH * UNMOVED)
         x[:wrong] = unmoved(x[:wrong], generator)
+        x = (x + 0.05 * torch.randn(x.shape, generator=generator)).clamp(-1, 1)
         y[:wrong, list(LEARNED).index("motion")] = len(LEARNED["motion"])
         said = viewer(x.to(device))
         return torch.stack([F.cross_entropy(z.float(), y[:, k].to(device)) for k, z in enumerate(said.values())]).sum()
