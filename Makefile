@@ -17,10 +17,12 @@ check: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-FATEZERO = fatezero:self_until=0.5,cross_until=0.3,mask=0.6,blend_latents=true,blend_from=0,blend_until=1
-bench: $(VENV)/dev            ## the figures in the README
+bench: $(VENV)/dev            ## the figures in the README and the docs: two hours on two cores
 	$(BIN)/python benchmarks/checkpoint.py --guidance 3
-	$(BIN)/python benchmarks/editing.py --steps 25 --methods ddim $(FATEZERO)
+	$(BIN)/python benchmarks/editing.py --dtype bf16 --seeds 3 --best newtake --out .bench
+	$(BIN)/python benchmarks/inversions.py
+	$(BIN)/python benchmarks/null_text.py
+	$(BIN)/python benchmarks/dense_attention.py
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training

@@ -48,7 +48,7 @@ def test_edit_makes_a_run_folder_and_rerun_the_same_bits(capsys, clip, tmp_path)
     code, said, told = newtake(capsys, "edit", clip, TARGET, "--source", SOURCE, *QUICK, "--out", out, "--json")
     record = json.loads(said)
     assert code == 0 and {p.name for p in out.iterdir()} == {"source.mp4", "edit.mp4", "compare.mp4", "sheet.png", "run.json"}
-    assert record["evaluations"] == 2 + 2 * 2 + 2       # inverting, guided, and the source, whose words make the mask
+    assert record["evaluations"] == 2 + 2 * 2 + 1       # inverting, guided, and the source in the steps that need it
     assert len(Video.read(out / "edit.mp4")) == 2 and str(tmp_path) not in (out / "run.json").read_text()
     code, _, told = newtake(capsys, "rerun", out, "--clip", clip)
     assert code == 0 and "the same bits" in told and (tmp_path / "run one-again" / "edit.mp4").exists()
@@ -61,7 +61,7 @@ def test_several_targets_share_an_inversion_and_a_mask(capsys, clip, tmp_path):
                             "--mask", tmp_path / "mask.png", "--norms", "clip", "--out", out, "--json")
     record = json.loads(said)
     assert code == 0 and [one["file"] for one in record["edits"]] == ["edit.mp4", "edit-2.mp4"]
-    assert record["evaluations"] == 2 + 2 * 2 * 2       # inverting once, two targets guided; the source teaches in no half
+    assert record["evaluations"] == 2 + 2 * 2 * 2 + 1   # inverting once, two targets guided, the source
     assert not any("ignores" in note for note in record["notes"])
     assert record["job"]["mask"] == "mask.png" and record["job"]["norms"] == "clip"
     assert {p.name for p in out.iterdir()} == {"source.mp4", "edit.mp4", "edit-2.mp4", "compare.mp4", "sheet.png", "run.json"}

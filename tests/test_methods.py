@@ -3,23 +3,25 @@
 import json
 import warnings
 from dataclasses import replace
+from inspect import signature
 
 import networks
 import pytest
 import torch
 from networks import relative
 
-from newtake import words
+from newtake import cli, run, words
 from newtake.attention.frames import look_at
 from newtake.errors import BadInput, Note
 from newtake.guidance import cfg
 from newtake.inversion import DDIM, INVERSIONS, Direct
 from newtake.inversion.trajectory import retrace
 from newtake.levels import Level
-from newtake.methods import METHODS, FateZero, configured
+from newtake.methods import DEFAULT, METHODS, FateZero, configured
 from newtake.methods.method import Setup, about, name_of, settings, values
 from newtake.methods.request import request
 from newtake.models.model import Model, Text
+from newtake.record import Job
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -113,6 +115,12 @@ def notes(method, ask) -> list[str]:
 def test_what_is_ignored_is_said(name, told, given, ignored):
     said = notes(configured(name, steps=1, **told), replace(networks.asked(), given=given))
     assert [line.split(":")[0] for line in said] == [f"{name} ignores {what}" for what in ignored]
+
+
+def test_all_faces_agree_on_the_default():
+    for face, parameter in ((cli.edit, "method"), (run.edit, "method"), (Job, "method")):
+        assert signature(face).parameters[parameter].default == DEFAULT
+    assert configured(DEFAULT).setup.guidance == 5.5 and configured(DEFAULT, guidance=3).setup.guidance == 3
 
 
 # Requests
