@@ -33,7 +33,8 @@ from newtake.world.training.data import scene_of
 
 CHANGES = {"colour": COLOURS, "object": OBJECTS, "background": BACKGROUNDS}
 FIRST = {"test": 30_000_000, "development": 40_000_000}
-FIGURES = {"asked": ".0%", "truth": ".1f", "outside": ".1f", "ceiling": ".1f", "evaluations": ".0f", "seconds": ".1f"}
+COLUMNS = [(what, changes, form) for what, form in (("asked", ".0%"), ("truth", ".1f")) for changes in (*CHANGES, "all")]
+COLUMNS += [("outside", "all", ".1f"), ("ceiling", "all", ".1f"), ("evaluations", "all", ".0f"), ("seconds", "all", ".0f")]
 
 
 # As published: frame attention, inversions and masks of their papers, Prompt-to-Prompt with direct inversion (Ju et al., ICLR
@@ -141,13 +142,12 @@ def row(name, scene, truth, done, model, judge) -> dict:
 
 
 def table(rows) -> str:
-    """Means over scenes, as Markdown."""
-    lines = [f"| method | changes | {' | '.join(FIGURES)} |", "|---" * (2 + len(FIGURES)) + "|"]
+    """Means over scenes, as Markdown: of all, or of the scenes in which this changes."""
+    heads = [what if changes == "all" else f"{what}, {changes}" for what, changes, _ in COLUMNS]
+    lines = [f"| method | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
     for asked in dict.fromkeys(r["method"] for r in rows):
-        for name in (*CHANGES, "all"):
-            some = [r for r in rows if r["method"] == asked and name in (r["changes"], "all")]
-            cells = [f"{mean(some, key):{form}}" for key, form in FIGURES.items()]
-            lines.append(f"| {asked} | {name} | {' | '.join(cells)} |")
+        of = lambda changes, asked=asked: [r for r in rows if r["method"] == asked and changes in (r["changes"], "all")]
+        lines.append(f"| {asked} | {' | '.join(f'{mean(of(changes), what):{form}}' for what, changes, form in COLUMNS)} |")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from math import atan2, sqrt
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from newtake import world
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
 from newtake.run import edited
-from newtake.world import Scene
+from newtake.world import Scene, classifier
 from newtake.world import judge as judges
 from newtake.world.clips import video
 from newtake.world.grammar import vocabulary
-from newtake.world.render import masks
+from newtake.world.render import frame, masks
+from newtake.world.training.data import scene_of
 
 PACKAGE = Path(newtake.__file__).parent
 CHECKPOINT = PACKAGE / "models" / "tiny"
@@ -72,3 +74,20 @@ def test_the_world_is_not_trained_on_what_is_held_out():
     names = list(judges.ATTRIBUTES.values())
     shown = [[known[k] for known, k in zip(names, row, strict=True)][:3] for row in labels]
     assert not any(world.held_out(*three) for three in shown) and len({tuple(three) for three in shown}) > 40
+
+
+def test_the_classifier_sees_through_noise(tiny):
+    """Held-out renders at two levels of noise; the less, the more it sees."""
+    scenes = [scene_of(90_000_000 + i, True, 64, 1) for i in range(32)]
+    pictures = torch.stack([torch.from_numpy(frame(scene, 0)) for scene in scenes]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    z, net = tiny.encode(pictures)[0], classifier.load()
+    noise = torch.randn(z.shape, generator=torch.Generator().manual_seed(0))
+
+    def right(alpha: float) -> dict[str, float]:
+        sigma = sqrt(1 - alpha ** 2)
+        said = net(alpha * z + sigma * noise, torch.full((len(z),), atan2(sigma, alpha)))
+        names = {name: [known.index(getattr(scene, name)) for scene in scenes] for name, known in judges.ATTRIBUTES.items()}
+        return {name: float((logs.argmax(-1) == torch.tensor(names[name])).float().mean()) for name, logs in said.items()}
+    clear, noisy = right(0.95), right(0.3)
+    assert clear["object"] > 0.5 and clear["colour"] > 0.75 and clear["background"] > 0.9 and clear["style"] > 0.7
+    assert noisy["background"] > 0.8 and sum(noisy.values()) < sum(clear.values())
