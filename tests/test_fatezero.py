@@ -9,10 +9,11 @@ from networks import relative
 from oracles import StoredMaps
 from torch import Tensor
 
+from newtake.attention import regions
 from newtake.attention.call import Frames
 from newtake.errors import BadInput, Note
-from newtake.inversion import DDIM, Direct
-from newtake.methods import FateZero
+from newtake.inversion import DDIM, Direct, NullText
+from newtake.methods import FateZero, masks
 from newtake.methods.method import Setup
 from newtake.methods.request import Request
 from newtake.models.counted import Counted
@@ -156,6 +157,32 @@ def test_nothing_named_is_kept_whole():
         method = fatezero(mask, blend, 0.6, 0.8)
         outs.append(method(model, method.invert(model, networks.clip(), ask), ask))
     assert relative(outs[1], outs[0]) < 1e-9
+
+
+def test_two_masks_of_two_widths(monkeypatch):
+    """The latents' mask is widened by what is said of it, that of self-attention by what is said of both."""
+    seen, region = [], regions.region
+
+    def watched(words, tokens, size, above, widen):
+        seen.append(widen)
+        return region(words, tokens, size, above, widen)
+    monkeypatch.setattr(masks, "region", watched)
+    model, method = networks.model(), fatezero(*CASES["fused and blended"])
+    plain = edited(model, method)
+    assert {*seen} == {0, 1}                            # what is spared is never widened
+    assert torch.equal(edited(model, replace(method, blend_widen=1)), plain)
+    seen.clear()
+    edited(model, replace(method, blend_widen=3))
+    assert {*seen} == {0, 1, 3}
+    seen.clear()
+    edited(model, replace(method, blend_widen=3, fuse_maps=False))
+    assert {*seen} == {0, 3}
+
+
+def test_a_mask_of_words_that_nobody_asked():
+    method = fatezero(*CASES["fused and blended"], inversion=NullText(prompted=False))
+    with pytest.raises(BadInput, match=r"set inversion\.prompted=true, or give a mask of your own"):
+        edited(networks.model(), method)
 
 
 def test_latents_stay_in_their_own_precision():
