@@ -45,16 +45,16 @@ PUBLISHED = {
     "sdedit": f"sdedit:{W};strength=0.65",
     "plug_and_play": f"plug_and_play:{W}",
     "masactrl": f"masactrl:{W}",
-    "fatezero": f"fatezero:{W};{SHARES};mask=0.6;blend_latents=true;blend_from=0;blend_until=1",
+    "fatezero": "newtake",                              # as newtake edits where no method is named
     "prompt_to_prompt": f"prompt_to_prompt:{W};{SHARES};mask=0.6;blend_from=0",
     "vid2vid_zero": f"vid2vid_zero:{W};{SHARES}",
     "video_p2p": f"video_p2p:{W};{SHARES};mask=0.6;blend_from=0",
 }
 # Our combinations: masks as they are found (widen=0), and what papers did not bring together
 NEW = {
-    "newtake": "newtake",
     "prompt_to_prompt, exact mask": f"prompt_to_prompt:{W};{SHARES};mask=0.3;widen=0;blend_from=0;frames=own,middle",
-    "fatezero, exact mask": f"{PUBLISHED['fatezero']};mask=0.3;widen=0",
+    "fatezero, exact mask": "newtake:mask=0.3;widen=0",
+    "fatezero, exact mask, late": "newtake:mask=0.3;widen=0;blend_from=0.5",
     "vid2vid_zero, direct, exact mask": f"{PUBLISHED['vid2vid_zero']};inversion=direct;mask=0.3;widen=0;blend_from=0",
 }
 CHOSEN = PUBLISHED | NEW
