@@ -73,7 +73,7 @@ def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit 
     from .record import Job
     from .run import free_of
     from .world.clips import video
-    from .world.demo import SCENE, TARGET
+    from .world.demo import METHOD, SCENE, SETTINGS, TARGET
 
     out = out.resolve()
     clip = out.parent / f"{out.name}-clip.mp4"
@@ -82,7 +82,7 @@ def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit 
         raise BadInput(f"{clip.name} is there already, and no former demo is; name another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     video(SCENE).write(clip)
-    carry_out(Job(str(clip), SCENE.caption(), (TARGET,)), out, False)
+    carry_out(Job(str(clip), SCENE.caption(), (TARGET,), METHOD, SETTINGS), out, False)
 
 
 @app.command()
