@@ -21,6 +21,7 @@ from newtake.levels import step
 from newtake.methods import configured
 from newtake.methods.request import request
 from newtake.metrics.pixels import psnr
+from newtake.run import round_trip
 from newtake.show import shown
 from newtake.track import track
 from newtake.world import judge as judges
@@ -47,7 +48,7 @@ def main() -> None:
     renders = torch.stack([torch.from_numpy(frame(s, i % s.frames)) for i, s in enumerate(scenes)])
     renders = renders.permute(0, 3, 1, 2).float() / 127.5 - 1
     with shown():
-        figures = {"round_trip_psnr": round_trip(model, renders[:256])} | {
+        figures = {"round_trip_psnr": kept(model, renders[:256])} | {
             f"judge_{name}": share for name, share in shares(judge, renders, scenes).items()}
         figures["judge_none_on_spoilt"] = refused(judge, [spoil for spoil, _ in SPOILS.values()], renders, 50)
         figures["judge_none_on_unseen_spoil"] = refused(judge, [tiles], renders, 200)
@@ -60,10 +61,10 @@ def main() -> None:
     print(json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=2))
 
 
-def round_trip(model, renders) -> float:
+def kept(model, renders) -> float:
     """Mean over pictures, dB."""
-    parts = [model.decode(model.encode(x)[0]).clamp(-1, 1).cpu() for x in renders.split(32)]
-    return float(np.mean([psnr(a[None], b[None]) for a, b in zip(torch.cat(parts), renders, strict=True)]))
+    again = torch.cat([round_trip(model, x) for x in renders.split(32)])
+    return float(np.mean([psnr(a[None], b[None]) for a, b in zip(again, renders, strict=True)]))
 
 
 def found(model, scenes) -> float:

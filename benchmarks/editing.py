@@ -18,10 +18,11 @@ import torch
 import newtake
 from newtake.aside import aside
 from newtake.inversion import EditFriendly
-from newtake.methods import SDEdit, configured
-from newtake.methods.method import values
+from newtake.methods import SDEdit, spelled
+from newtake.methods.configuring import values
+from newtake.metrics import statistics
 from newtake.metrics.pixels import psnr
-from newtake.run import edited
+from newtake.run import edited, round_trip
 from newtake.show import shown
 from newtake.track import track
 from newtake.video import Video, sheet
@@ -108,10 +109,7 @@ def main() -> None:
 
 
 def method(asked: str, steps: int):
-    name, _, given = CHOSEN.get(asked, asked).partition(":")
-    if wrong := [pair for pair in given.split(";") if pair.count("=") != 1 and pair]:
-        raise SystemExit(f"a method is NAME:SETTING=VALUE;SETTING=VALUE, not ...{wrong[0]}")
-    return configured(name, **{"steps": steps} | dict(pair.split("=") for pair in given.split(";") if pair))
+    return spelled(CHOSEN.get(asked, asked), steps=steps)
 
 
 def told_of(method, model, job) -> str:
@@ -122,11 +120,6 @@ def told_of(method, model, job) -> str:
 def seeds(method, many: int) -> range:
     """Of as many draws as make a difference."""
     return range(many if isinstance(method, SDEdit) or isinstance(method.setup.inversion, EditFriendly) else 1)
-
-
-@torch.no_grad()
-def round_trip(model, frames):
-    return model.decode(model.encode(frames)[0]).clamp(-1, 1).cpu()
 
 
 def row(name, scene, truth, done, model, judge) -> dict:
@@ -161,10 +154,8 @@ def pairs(rows, best: str) -> str:
         cells = []
         for key, factor in (("asked", 100), ("truth", 1), ("outside", 1)):
             ours, theirs = by_scene(best, key), by_scene(other, key)
-            gains = factor * np.array([ours[i] - theirs[i] for i in ours])
-            means = np.random.default_rng(0).choice(gains, (10_000, len(gains))).mean(1)
-            low, high = np.quantile(means, (0.025, 0.975))
-            cells.append(f"{gains.mean():+.1f} ({low:+.1f} to {high:+.1f})")
+            gain = statistics.mean([factor * (ours[i] - theirs[i]) for i in ours])
+            cells.append(f"{gain.value:+.1f} ({gain.low:+.1f} to {gain.high:+.1f})")
         lines.append(f"| {other} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import newtake
+from newtake.aside import aside
 from newtake.guidance import cfg
 from newtake.inversion import INVERSIONS
 from newtake.inversion.trajectory import retrace
@@ -39,15 +40,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 7.5])
-    parser.add_argument("--out", type=Path, help="a file for the numbers, JSON")
+    parser.add_argument("--out", type=Path, default=Path("inversions"), help="a folder of rows; killed, it goes on from there")
     job = parser.parse_args()
     model, rows = newtake.load(job.model), []
+    job.out.mkdir(parents=True, exist_ok=True)
     kinds = [(name, w, own) for name in job.inversions for w in job.guidance for own in owns(name, w)]
     with shown():
-        for kind, i in track([(kind, i) for kind in kinds for i in range(job.pictures)], "inverting pictures"):
-            rows.append(row(model, *kind, scene_of(FIRST + i, True, model.native, 1), job.steps))
-    if job.out:
-        job.out.write_text(json.dumps([r | {"source": None if r["source"] == inf else r["source"]} for r in rows], indent=1))
+        for kind, i in track([(kind, i) for i in range(job.pictures) for kind in kinds], "inverting pictures"):
+            kept = job.out / f"{'-'.join(map(str, [*kind, job.steps, i, model.hash[:8]]))}.json"
+            if not kept.exists():
+                made = row(model, *kind, scene_of(FIRST + i, True, model.native, 1), job.steps)
+                with aside(kept) as part:
+                    part.write_text(json.dumps(made))
+            rows.append(json.loads(kept.read_text()))
     print(table(rows))
 
 

@@ -111,7 +111,8 @@ def methods(name: Annotated[str | None, typer.Argument(help="one of them, with i
     """The editing methods and the inversions; with a name its settings, their defaults and its paper."""
     from .inversion import INVERSIONS
     from .methods import COMBINATIONS, METHODS, configured
-    from .methods.method import INVERSION, about, settings, shown
+    from .methods.configuring import INVERSION, settings, shown
+    from .methods.method import about
     from .settings import settings_of
 
     if name is None:
@@ -148,8 +149,8 @@ def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, 
           out: Annotated[Path, Option("--out", help="a folder: results.json, report.html, and what is gone on from")]
           = Path("runs/bench"), as_json: Json = False):
     """Score methods on edits that have true answers.  Killed, the same command goes on."""
-    from .bench.world import SMALL, Plan, methods_named, world
-    from .methods import COMBINATIONS, METHODS
+    from .bench.world import SMALL, Plan, World
+    from .methods import COMBINATIONS, METHODS, spelled
     from .models.load import load
     from .report import html, markdown
     from .show import shown
@@ -158,10 +159,10 @@ def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, 
         raise BadInput(f"there is the benchmark world, no {what!r}")
     if split not in ("test", "development"):
         raise BadInput(f"the splits are test and development, not {split!r}")
-    methods = methods_named(method or [*COMBINATIONS, *METHODS], **pairs(set, "--set"))
+    methods = {name: spelled(name, **pairs(set, "--set")) for name in method or [*COMBINATIONS, *METHODS]}
     plan = Plan(methods, split, SMALL if small else None, seeds, frames)
     with shown():
-        results = world(plan, load(model, device, dtype), out)
+        results = World(plan, load(model, device, dtype), out).results()
     with aside(out / "report.html") as page:
         page.write_text(html(results, out), encoding="utf-8")
     tell(f"the report: {out / 'report.html'}")

@@ -66,7 +66,8 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
     """hashes: of the clip and the mask as they were read."""
     import torch
 
-    from .methods.method import name_of, values
+    from .methods.configuring import values
+    from .methods.method import name_of
 
     model = done.model
     names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name}

@@ -19,6 +19,8 @@ from .errors import BadInput, Note
 from .record import Edit, Job, hash_of, record
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .methods.method import Method
     from .models.model import Model
     from .models.unet import UNet
@@ -182,8 +184,6 @@ def free_of(out: Path, clip: Path) -> None:
 
 def strange_to_tiny(job: Job, model: Model, clip: Video) -> list[str]:
     """What the built-in checkpoint does not know of a job, in words."""
-    import torch
-
     from .metrics.pixels import psnr
     from .world.grammar import SPOKEN, unknown
 
@@ -191,12 +191,17 @@ def strange_to_tiny(job: Job, model: Model, clip: Video) -> list[str]:
     notes = []
     if strange := dict.fromkeys(unknown(" ".join([job.source, *job.targets]))):
         notes.append(f"the built-in checkpoint does not know {', '.join(strange)}; it knows {knows}; give another --model")
-    first = clip[:1]
-    with torch.no_grad():
-        again = model.decode(model.encode(first)[0]).cpu()
-    if psnr(again, first) < UNLIKE:
+    if psnr(round_trip(model, clip[:1]), clip[:1]) < UNLIKE:
         notes.append("the clip is unlike the world that the built-in checkpoint was trained on; give another --model")
     return notes
+
+
+def round_trip(model: Model, frames: Tensor) -> Tensor:
+    """Frames (f 3 h w) as the autoencoder gives them back, in [-1, 1], on the processor."""
+    import torch
+
+    with torch.no_grad():
+        return model.decode(model.encode(frames)[0]).clamp(-1, 1).cpu()
 
 
 def files(done: Edit, folder: Path, notes: list[str]) -> tuple[list[str], list[str]]:

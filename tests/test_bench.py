@@ -7,8 +7,9 @@ import pytest
 
 from newtake import load
 from newtake.bench import ranking
-from newtake.bench.world import Plan, methods_named, world
+from newtake.bench.world import Plan, World
 from newtake.errors import BadInput
+from newtake.methods import spelled
 from newtake.report import html, markdown
 from newtake.world import held_out
 from newtake.world.benchmark import KINDS, edits
@@ -55,26 +56,30 @@ def replace_edit(given):
 
 def test_the_benchmark_goes_on_and_says_the_same(tmp_path):
     model = load("tiny")
-    plan = Plan(methods_named(["ddim", "sdedit:strength=0.5"], steps=2), many=2, frames=3)
-    first = world(plan, model, tmp_path)
+    methods = lambda *names: {name: spelled(name, steps=2) for name in names}
+    plan = Plan(methods("ddim", "sdedit:strength=0.5"), many=2, frames=3)
+    first = World(plan, model, tmp_path).results()
     rows = sorted((tmp_path / "rows").iterdir())
     assert len(rows) == 4 and json.loads((tmp_path / "results.json").read_text()) == first
     before = [path.read_bytes() for path in rows]
     rows[0].unlink()
-    again = world(plan, model, tmp_path)
+    again = World(plan, model, tmp_path).results()
     costs = ("seconds", "peak_memory_mb")
     plain = lambda results: [{n: v for n, v in r.items() if n not in costs} for r in results["rows"]]
     assert plain(again) == plain(first) and [path.read_bytes() for path in rows[1:]] == before[1:]
     assert first["ranking"][0]["method"] == "truth" and first["methods"] == ["ddim", "sdedit:strength=0.5"]
-    more = world(replace(plan, methods=plan.methods | methods_named(["ddim:guidance=2"], steps=2)), model, tmp_path)
+    more = World(replace(plan, methods=plan.methods | methods("ddim:guidance=2")), model, tmp_path).results()
     assert len(more["methods"]) == 3 and len([*(tmp_path / "rows").iterdir()]) == 6
     page = html(more, tmp_path)
     assert "recolour-0" in page and page.count("data:image/webp") == 6 and "identity" in markdown(more)
 
 
-def test_a_setting_that_is_none():
-    with pytest.raises(BadInput, match="unknown setting 'x'"):
-        methods_named(["ddim:x=1"])
+def test_methods_in_one_word():
+    said = spelled("fatezero:mask=0.4;inversion=null_text;inversion.inner=3", steps=7, mask=0.9)
+    assert (said.setup.mask, said.setup.steps, said.setup.inversion.inner) == (0.4, 7, 3)
+    for wrong, line in (("ddim:x=1", "unknown setting 'x'"), ("ddim:steps", "not ...steps"), ("magic", "unknown method")):
+        with pytest.raises(BadInput, match=line):
+            spelled(wrong)
 
 
 def test_one_edit_is_scored(capsys, tmp_path):

@@ -18,7 +18,8 @@ from newtake.inversion import DDIM, INVERSIONS, Direct
 from newtake.inversion.trajectory import retrace
 from newtake.levels import Level
 from newtake.methods import DEFAULT, METHODS, FateZero, configured
-from newtake.methods.method import Setup, about, name_of, settings, values
+from newtake.methods.configuring import settings, values
+from newtake.methods.method import Setup, about, name_of
 from newtake.methods.request import request
 from newtake.models.model import Model, Text
 from newtake.record import Job

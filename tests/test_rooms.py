@@ -23,7 +23,7 @@ ORDER = [
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use
-    "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path"},
+    "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path", "configuring"},
     "inversion": {"trajectory", "secants"}, "metrics": {"metric", "networks", "statistics"}, "datasets": {"task"},
     "bench": {"ranking"},
 }

@@ -6,19 +6,18 @@ log p(y | z_t, t) and its gradient.  It belongs to the latents of the built-in c
 
 from __future__ import annotations
 
-from importlib.resources import files
 from math import atan2
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from safetensors.torch import load as read_safetensors
 from torch import Tensor, nn
 
 from ..errors import BadInput
 from ..guidance import LogP
 from ..levels import Level
 from .judge import ATTRIBUTES
+from .weights import read
 
 FREQUENCIES = 8                                         # by which a level is told
 WIDTHS, STRIDES = (48, 64, 96, 96), (2, 2, 1)
@@ -81,10 +80,4 @@ class Block(nn.Module):
 
 def load() -> Classifier:
     """The one that belongs to the built-in checkpoint.  Raises BadInput where it has not been trained."""
-    kept = files("newtake.models") / "tiny" / "classifier.safetensors"
-    if not kept.is_file():
-        raise BadInput("there is no classifier beside the built-in checkpoint; train it with "
-                       "`python -m newtake.world.training --parts classifier`")
-    classifier = Classifier()
-    classifier.load_state_dict({name: z.float() for name, z in read_safetensors(kept.read_bytes()).items()})
-    return classifier.eval().requires_grad_(False)
+    return read(Classifier(), "classifier")

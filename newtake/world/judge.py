@@ -5,14 +5,12 @@ A small classifier, trained on renders and on spoilt renders, that says whether 
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load as read_safetensors
 from torch import Tensor, nn
 
 from .scene import BACKGROUNDS, COLOURS, OBJECTS, STYLES
+from .weights import read
 
 NONE = "none"
 ATTRIBUTES = {"object": OBJECTS, "colour": COLOURS, "background": BACKGROUNDS, "style": STYLES}
@@ -54,7 +52,4 @@ class Judge(nn.Module):
 
 
 def load() -> Judge:
-    judge = Judge()
-    weights = read_safetensors((files("newtake.models") / "tiny" / "judge.safetensors").read_bytes())
-    judge.load_state_dict({name: z.float() for name, z in weights.items()})
-    return judge.eval().requires_grad_(False)
+    return read(Judge(), "judge")

@@ -5,17 +5,14 @@ Trained on clips of the world, and on clips whose frames are frozen, shuffled or
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
-from safetensors.torch import load as read_safetensors
 from torch import Tensor, nn
 
-from ..errors import BadInput
 from .judge import ATTRIBUTES
 from .scene import MOTIONS
+from .weights import read
 
 SIDE, FRAMES, FEATURES = 32, 8, 128                     # pixels and frames it looks at; numbers it says
 WIDTHS, STRIDES = (24, 48, 64, 96, FEATURES), ((1, 2, 2), (2, 2, 2), (1, 2, 2), (2, 2, 2))
@@ -51,10 +48,4 @@ class Viewer(nn.Module):
 
 def load() -> Viewer:
     """The one that belongs to the built-in checkpoint.  Raises BadInput where it has not been trained."""
-    there = files("newtake.models") / "tiny" / "viewer.safetensors"
-    if not there.is_file():
-        raise BadInput("there is no video network beside the built-in checkpoint; train it with "
-                       "`python -m newtake.world.training --parts viewer`")
-    viewer = Viewer()
-    viewer.load_state_dict({name: z.float() for name, z in read_safetensors(there.read_bytes()).items()})
-    return viewer.eval().requires_grad_(False)
+    return read(Viewer(), "viewer")
