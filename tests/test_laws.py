@@ -30,7 +30,7 @@ FACTORS = {
     "method": [*METHODS], "inversion": [*INVERSIONS], "family": [*FAMILIES], "count": [1, 2, 5, 16],
     "frames": ["own", "own,middle", "first,previous", "dense", "-1,last"], "dtype": [torch.float32, torch.bfloat16],
     "norms": ["frame", "clip"], "size": [(4, 4), (4, 6)], "mask": ["none", "words", "user's"],
-    "rescale": [0.0, 0.7],
+    "rescale": [0.0, 0.7], "guided_until": [1.0, 0.5],
 }
 
 
@@ -102,7 +102,7 @@ def unchanged(net, before: list) -> bool:
 
 def test_every_two_settings_meet_and_the_runs_are_few():
     assert set().union(*map(pairs, ROWS)) >= all_pairs()
-    assert len(ROWS) + 3 * len(TOGETHER) + len(METHODS) <= 120
+    assert len(ROWS) + 3 * len(TOGETHER) + 3 * len(METHODS) <= 120
     assert all(sum(p.numel() for p in network(family, torch.float32)[0].parameters()) < 1_000_000 for family in FAMILIES)
 
 
@@ -114,7 +114,8 @@ def test_everything_runs_and_leaves_the_network_as_it_was(row):
     if row["mask"] == "user's":
         ask = replace(ask, mask=torch.arange(row["count"] * 4 * 4).reshape(-1, 4, 4) % 3 > 0)
     method = configured(row["method"], steps=2, inversion=row["inversion"], frames=row["frames"],
-                        mask=0.5 if row["mask"] == "words" else None, rescale=row["rescale"])
+                        mask=0.5 if row["mask"] == "words" else None, rescale=row["rescale"],
+                        guided_until=row["guided_until"])
     out = edited(model, method, ask, z0)
     assert out.shape == z0.shape and out.dtype == z0.dtype and out.isfinite().all() and not out.requires_grad
     assert unchanged(net, before) and model._control == ()
@@ -138,6 +139,17 @@ def test_the_same_again_and_in_any_order_of_frames(name, inversion, frames):
     once, again = (edited(model, method, ask, z0) for _ in range(2))
     assert torch.equal(once, again)
     assert relative(edited(Shuffled(model), method, ask, z0), once) < 1e-6
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_guidance_that_counts_nowhere_is_none_and_costs_nothing(name):
+    model, ask, z0 = Counted(UNet(networks.unet(), networks.SCHEDULER)), asked("sd1"), drawn(1, 2, 4, 4, 4)
+    out, cost = [], []
+    for given in ({"guidance": 1}, {"guided_until": 0}):
+        before = model.evaluations
+        out.append(edited(model, configured(name, steps=STEPS, inversion="ddim", **given), ask, z0))
+        cost.append(model.evaluations - before)
+    assert relative(out[1], out[0]) < 1e-9 and cost[1] < cost[0]
 
 
 @pytest.mark.parametrize("name", METHODS)

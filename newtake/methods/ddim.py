@@ -28,7 +28,8 @@ class DDIMEdit(Method):
     def __call__(self, model, path, ask):
         self.tell_idle(path, ask)
         guidance = self.setup.cfg()
-        guided = lambda z, at, turn: model.guided(z, at, ask.targets, path.null_at(at, ask.null), guidance)
+        null = lambda at: self.setup.null(at, path.null_at(at, ask.null))
+        guided = lambda z, at, turn: model.guided(z, at, ask.targets, null(at), guidance)
         z = path.z[0].expand(len(ask.targets.tokens), *[-1] * 4)
         with model.control(look(*self.setup.frames)):
             for i in track(range(path.steps), "editing"):

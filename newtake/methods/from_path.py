@@ -64,6 +64,11 @@ class FromPath(Method):
     def _controls(self) -> list[Control | Features]:
         """What the source teaches."""
 
+    def _null(self, path: Trajectory, ask: Request, at: Level) -> list[Text]:
+        """The empty prompt, where guidance counts."""
+        null = self.setup.null(at, path.null_at(at, ask.null))
+        return [] if null is None else [null]
+
     @abstractmethod
     def _guided(self, model: Model, path: Trajectory, ask: Request, z: Latents, at: Level, turn: int) -> Prediction:
         """The rows of the empty prompt are taught as well, so all are asked in one pass (`together`)."""

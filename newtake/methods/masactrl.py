@@ -36,5 +36,5 @@ class MasaCtrl(FromPath):
 
     def _guided(self, model, path, ask, z, at, turn):
         source = None if at.inside(self.since) else self._source(path, ask, at, turn)
-        null, prompted = together(model, z, at, [path.null_at(at, ask.null), ask.targets], source)
-        return self.setup.cfg()(null, prompted, at)
+        *null, prompted = together(model, z, at, [*self._null(path, ask, at), ask.targets], source)
+        return self.setup.cfg()(null[0] if null else None, prompted, at)

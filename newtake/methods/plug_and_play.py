@@ -50,10 +50,11 @@ class PlugAndPlay(FromPath):
 
     def _guided(self, model, path, ask, z, at, turn):
         teaches = at.inside(max(self.features_until, self.attention_until))
-        texts = [path.null_at(at, ask.null), *[ask.source] * (self.negative is not None), ask.targets]
         source = self._source(path, ask, at, turn) if teaches else None
-        null, *negative, prompted = together(model, z, at, texts, source)
-        for said in negative:                           # negative prompting, with the linear schedule of the published code
+        null = self._null(path, ask, at)
+        away = [*null, ask.source] if null and self.negative is not None else null
+        *away, prompted = together(model, z, at, [*away, ask.targets], source)
+        if len(away) > 1:                               # negative prompting, with the linear schedule of the published code
             share = (self.negative or 0.0) * (1 - at.step / max(1, at.of - 1))
-            null = replace(null, out=share * null.out + (1 - share) * said.out)
-        return self.setup.cfg()(null, prompted, at)
+            away[0] = replace(away[0], out=share * away[0].out + (1 - share) * away[1].out)
+        return self.setup.cfg()(away[0] if away else None, prompted, at)

@@ -45,7 +45,7 @@ class SDEdit(Method):
         z = noised(levels[0]).expand(many, *[-1] * 4)
         with model.control(look(*self.setup.frames)):
             for at, to in track([*pairwise(levels)], "editing"):
-                z = step(model.guided(z, at, ask.targets, ask.null, guidance), to)
+                z = step(model.guided(z, at, ask.targets, self.setup.null(at, ask.null), guidance), to)
                 if ask.mask is not None:
                     z = blend(z, noised(to), resized(ask.mask, (shape[1], shape[2])).expand(many, -1, -1, -1))
         return z

@@ -79,7 +79,8 @@ class SideBySide(Method):
 
     def _guided(self, model: Model, path: Trajectory, ask: Request, z: Latents, at: Level, turn: int) -> Prediction:
         source = path.source_at(at, turn) if path.pinned and self._needed(at, path, ask) else None
-        return guided(model, ask, z, at, self._null(path, ask, at, len(z)), self._guidance(path), source)
+        null = self.setup.null(at, self._null(path, ask, at, len(z)))
+        return guided(model, ask, z, at, null, self._guidance(path), source)
 
     def _needed(self, at: Level, path: Trajectory, ask: Request) -> bool:
         """Whether the source row is: for its maps, for its words, or for its latent where it is not on the path."""

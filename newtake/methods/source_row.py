@@ -15,7 +15,7 @@ from .request import Request
 
 
 def guided(
-    model: Model, ask: Request, z: Latents, at: Level, null: Text, guidance: Guidance, source: OneLatent | None = None
+    model: Model, ask: Request, z: Latents, at: Level, null: Text | None, guidance: Guidance, source: OneLatent | None = None
 ) -> Prediction:
     """The rows z, guided: the targets, or the source and the targets.
 

@@ -57,6 +57,7 @@ class VideoP2P(SideBySide):
         if len(z) == len(ask.changes) or not self.fast:
             return super()._guided(model, path, ask, z, at, turn)
         prompted = model.predict(z, at, ask.source.then(ask.targets))
-        null = model.predict(z[TARGETS], at, ask.null, prompted=False)
+        empty = self.setup.null(at, ask.null)
+        null = empty and model.predict(z[TARGETS], at, empty, prompted=False)
         targets = self._guidance(path)(null, prompted.rows(TARGETS), at)
         return replace(prompted, out=torch.cat([prompted.out[SOURCE], targets.out]))
