@@ -41,22 +41,26 @@ COLUMNS += [("outside", "all", ".1f"), ("ceiling", "all", ".1f"), ("evaluations"
 # As published: frame attention, inversions and masks of their papers, Prompt-to-Prompt with direct inversion (Ju et al., ICLR
 # 2024).  Shares, thresholds and guidance were chosen on the development split, those of the family of Prompt-to-Prompt once.
 SHARES, W = "self_until=0.5;cross_until=0.3", "guidance=5.5"
+FUSED = f"fatezero:{SHARES};blend_latents=true;blend_until=1"
 PUBLISHED = {
     "ddim": f"ddim:{W}",
     "sdedit": f"sdedit:{W};strength=0.65",
     "plug_and_play": f"plug_and_play:{W}",
     "masactrl": f"masactrl:{W}",
-    "fatezero": "newtake",                              # as newtake edits where no method is named
+    "fatezero": f"{FUSED};{W};mask=0.6;blend_from=0",
     "prompt_to_prompt": f"prompt_to_prompt:{W};{SHARES};mask=0.6;blend_from=0",
     "vid2vid_zero": f"vid2vid_zero:{W};{SHARES}",
     "video_p2p": f"video_p2p:{W};{SHARES};mask=0.6;blend_from=0",
 }
-# Our combinations: masks as they are found (widen=0), and what papers did not bring together
+# Our combinations: masks as they are found (widen=0), guidance in the first steps alone, and what papers did not bring together
+EXACT, EARLY = "mask=0.3;widen=0", "guidance=9;guided_until=0.4;blend_from=0.5"
 NEW = {
-    "prompt_to_prompt, exact mask": f"prompt_to_prompt:{W};{SHARES};mask=0.3;widen=0;blend_from=0;frames=own,middle",
-    "fatezero, exact mask": "newtake:mask=0.3;widen=0",
-    "fatezero, exact mask, late": "newtake:mask=0.3;widen=0;blend_from=0.5",
-    "vid2vid_zero, direct, exact mask": f"{PUBLISHED['vid2vid_zero']};inversion=direct;mask=0.3;widen=0;blend_from=0",
+    "newtake": "newtake",
+    "fatezero, exact mask, early": f"{FUSED};{EXACT};{EARLY}",
+    "prompt_to_prompt, exact mask, early": f"prompt_to_prompt:{SHARES};{EXACT};{EARLY};frames=own,middle",
+    "fatezero, exact mask": f"{FUSED};{W};{EXACT};blend_from=0",
+    "prompt_to_prompt, exact mask": f"prompt_to_prompt:{W};{SHARES};{EXACT};blend_from=0;frames=own,middle",
+    "vid2vid_zero, direct, exact mask": f"{PUBLISHED['vid2vid_zero']};inversion=direct;{EXACT};blend_from=0",
 }
 CHOSEN = PUBLISHED | NEW
 

@@ -110,7 +110,7 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
 def methods(name: Annotated[str | None, typer.Argument(help="one of them, with its settings")] = None, as_json: Json = False):
     """The editing methods and the inversions; with a name its settings, their defaults and its paper."""
     from .inversion import INVERSIONS
-    from .methods import COMBINATIONS, METHODS, configured
+    from .methods import METHODS, configured
     from .methods.configuring import INVERSION, settings, shown
     from .methods.method import about
     from .settings import settings_of
@@ -119,10 +119,7 @@ def methods(name: Annotated[str | None, typer.Argument(help="one of them, with i
         listed: dict[str, Any]
         listed = {what: {n: dict(zip(("paper", "what"), about(cls), strict=True)) for n, cls in registry.items()}
                   for what, registry in (("methods", METHODS), ("inversions", INVERSIONS))}
-        listed["combinations"] = {n: f"{base} with " + ", ".join(f"{k}={v}" for k, v in chosen.items())
-                                  for n, (base, chosen) in COMBINATIONS.items()}
-        lines = [f"{n:16} {what}" for n, what in listed["combinations"].items()]
-        lines += [f"{n:16} {text['what']}" for n, text in listed["methods"].items()]
+        lines = [f"{n:16} {text['what']}" for n, text in listed["methods"].items()]
         lines += ["", "inversions, with --set inversion=NAME:"]
         lines += [f"{n:16} {text['what']}" for n, text in listed["inversions"].items()]
         say(listed, as_json, "\n".join(lines))
@@ -150,7 +147,7 @@ def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, 
           = Path("runs/bench"), as_json: Json = False):
     """Score methods on edits that have true answers.  Killed, the same command goes on."""
     from .bench.world import SMALL, Plan, World
-    from .methods import COMBINATIONS, METHODS, spelled
+    from .methods import METHODS, spelled
     from .models.load import load
     from .report import html, markdown
     from .show import shown
@@ -159,7 +156,7 @@ def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, 
         raise BadInput(f"there is the benchmark world, no {what!r}")
     if split not in ("test", "development"):
         raise BadInput(f"the splits are test and development, not {split!r}")
-    methods = {name: spelled(name, **pairs(set, "--set")) for name in method or [*COMBINATIONS, *METHODS]}
+    methods = {name: spelled(name, **pairs(set, "--set")) for name in method or METHODS}
     plan = Plan(methods, split, SMALL if small else None, seeds, frames)
     with shown():
         results = World(plan, load(model, device, dtype), out).results()

@@ -31,7 +31,7 @@ class Job:
     clip: str
     source: str                                         # what the clip shows
     targets: tuple[str, ...]                            # what it should become; all of them share one inversion
-    method: str = "newtake"                             # a method or a combination; run.json has the method
+    method: str = "newtake"                             # its name
     settings: Mapping[str, Any] = field(default_factory=dict)   # of the method, by name; the rest are its defaults
     words: tuple[str, ...] = ()                         # what changes, in either prompt; (): the words that differ
     spared: tuple[str, ...] = ()                        # what is left alone where the edit is masked
