@@ -22,7 +22,8 @@ def cases(results: Results, folder: Path) -> str:
         return '<p class="quiet">No clips were kept.</p>'
     head = column(results, worst(results))
     flag = f" {FLAG}" if head.flags else ""
-    about = f"By {head.name}{flag}, the worst first, controls last. A clip shows the source, the edit and the true answer."
+    shows = "the source, the edit and the true answer" if "truth" in results["controls"] else "the source and the edit"
+    about = f"By {head.name}{flag}, the worst first, controls last. A clip shows {shows}."
     picks = "".join(pick(name, dict.fromkeys(str(row.get(name)) for row in shown)) for name in PICKS)
     return f'<p>{escape(about)}</p><div class="pick">{picks}</div><div class="cases">{figures(results, shown, folder)}</div>'
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from .cases import cases
 from .scatter import scatter
-from .tables import FLAG, Cell, Column, Results, Table, checked, tables
+from .tables import FLAG, Cell, Column, Results, Table, checked, tables, unmeasured
 
-PARTS = {"ranking": "Ranking", "scatter": "Fidelity and editability", "tables": "Tables", "flags": "Flags", "cases": "Cases",
-         "environment": "Environment"}
+PARTS = {"ranking": "Ranking", "scatter": "Fidelity and editability", "tables": "Tables", "missing": "Not measured",
+         "flags": "Flags", "cases": "Cases", "environment": "Environment"}
 
 
 def html(results: Results, folder: Path = Path()) -> str:
@@ -41,11 +41,13 @@ def body(results: Results, folder: Path) -> dict[str, str]:
     folded = "".join(f"<details open><summary><h3>{escape(one.title)}</h3></summary>{drawn(one)}</details>" for one in tasks)
     flags = dict.fromkeys(line for table in (first, everything) for line in table.flags)
     facts = "".join(f"<dt>{escape(str(n))}</dt><dd>{escape(str(value))}</dd>" for n, value in results["environment"].items())
+    missing = "".join(f"<li>{escape(line)}</li>" for line in unmeasured(results))
     made = {
-        "ranking": f'<p class="formula">{escape(results["formula"])}</p>{drawn(first, bars(results))}'
+        "ranking": f'<p class="formula">{escape(results["formula"])}</p>{drawn(first, bars(results)) if first.rows else ""}'
                    '<p class="quiet">Italics: controls, which are no edits.</p>',
         "scatter": scatter(results) if results.get("scatter") else "",
         "tables": f"<h3>{everything.title}</h3>{drawn(everything)}{folded}",
+        "missing": f"<ul>{missing}</ul>" if missing else "",
         "flags": "<p>A control that changes nothing, or destroys, should lose. Under these metrics it does not, so they cannot "
                  f"rank editors by themselves.</p>{listed(list(flags))}" if flags else "",
         "cases": cases(results, folder),
