@@ -1,7 +1,6 @@
 """An inversion that several edits have in common is made once, and gives each the bits and the costs of its own."""
 
 from dataclasses import replace
-from itertools import product
 
 import networks
 import pytest
@@ -27,7 +26,8 @@ ALIKE = [                                               # which might share, and
 
 def same(a: Trajectory, b: Trajectory) -> bool:
     """To the bit, and the same things known."""
-    series = lambda path: [path.z, path.fed, path.noise, path.words, None if path.null is None else [t.tokens for t in path.null]]
+    null = lambda path: None if path.null is None else [text.tokens for text in path.null]
+    series = lambda path: [path.z, path.fed, path.noise, path.words, null(path)]
     pairs = zip(series(a), series(b), strict=True)
     return a.levels == b.levels and a.pinned == b.pinned and all(
         (x is None) == (y is None) and (x is None or all(map(torch.equal, x, y))) for x, y in pairs)
@@ -47,7 +47,8 @@ def test_where_the_keys_are_equal_the_paths_are(inversion):
 
 def test_what_was_inverted_is_taken_again_bit_for_bit():
     clip, model, paths = video(Scene(frames=2, size=(64, 64))), load("tiny"), {}
-    given = [(spelled(said, steps=2), seed) for said, seed in (("ddim", 0), ("prompt_to_prompt", 1), ("fatezero", 0), ("newtake", 1))]
+    said = ("ddim", 0), ("prompt_to_prompt", 1), ("fatezero", 0), ("newtake", 1)
+    given = [(spelled(name, steps=2), seed) for name, seed in said]
     for method, seed in given:
         asked = clip, "a red ball on the grass", ["a blue ball on the grass"], method, model, seed
         alone, shared = edited(*asked), edited(*asked, paths=paths)

@@ -21,8 +21,8 @@ SAID = ("score: 100 times the geometric mean of success (share of frames), SSIM 
         "is by how much the motion error is above the true answer's, in percent of the height; the mean over edits.  Who does "
         "nothing has no success, who destroys has no likeness.")
 SCORED = "score"
-UNRANKED = ("No ranking: there is no true answer here, and a mean of these metrics would reward who does nothing.  Methods stand in "
-            "the order in which they were named; a flag says under which metric a control beats them.")
+UNRANKED = ("No ranking: there is no true answer here, and a mean of these metrics would reward who does nothing.  Methods "
+            "stand in the order in which they were named; a flag says under which metric a control beats them.")
 
 FORMULAS: dict[str, Formula] = {
     SCORED: lambda s, likeness, motion, psnr: 100 * (s * likeness / (1 + motion)) ** (1 / 3),

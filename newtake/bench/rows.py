@@ -41,7 +41,7 @@ class Case:
     controls: Mapping[str, Tensor]                      # clips that are no edits, (f 3 h w)
     told: Mapping[str, Any]                             # what decides its rows, beside the method, the seed and the model
     difficulty: str | None = None
-    truth: Video | None = None                          # shown to the right of an edit
+    beside: tuple[Video, ...] = ()                      # shown to the right of an edit: the true answer
     exact: bool = False                                 # its edits are kept to the bit as well: see `Rows.edit`
 
 
@@ -71,7 +71,7 @@ class Rows:
             done = edited(case.video, case.source, [case.target], method, self.model, seed, paths)
             made = done.videos[0][:].clamp(-1, 1)
             (self.out / clip).parent.mkdir(parents=True, exist_ok=True)
-            compare(case.video, [done.videos[0], *[case.truth] * (case.truth is not None)], self.out / clip)
+            compare(case.video, [done.videos[0], *case.beside], self.out / clip)
             if case.exact:
                 (self.out / "edits").mkdir(exist_ok=True)
                 done.videos[0].write(self.out / "edits" / clip.name, lossless=True)

@@ -17,9 +17,9 @@ from ..world import judge as judges
 from ..world import viewer as viewers
 
 Seen = Mapping[str, Tensor]                             # of one edit, fields of `Sets`
-FEW = ("FID and FVD are biased upwards and the Inception score downwards, by more the fewer there are: compare them with as many "
-       "of the same world only.  KID has no bias where sets are drawn by themselves; an edit belongs to a true answer, and the "
-       "more it is like it the further KID is below 0.")
+FEW = ("FID and FVD are biased upwards and the Inception score downwards, by more the fewer there are: compare them with as "
+       "many of the same world only.  KID has no bias where sets are drawn by themselves; here an edit belongs to a true "
+       "answer, and the more it is like it the further KID is below 0.")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..datasets import LAYOUTS
+from ..errors import BadInput
 from ..methods.method import Method
 from ..metrics import METRICS, Material, scores
 from ..metrics.perceptual import LayerDistance
@@ -19,7 +21,7 @@ from ..models.unet import UNet
 from ..run import round_trip
 from ..track import track
 from ..world import judge as judges
-from ..world.benchmark import VERSION, Split, WorldEdit, edits
+from ..world.benchmark import EACH, VERSION, Split, WorldEdit, edits
 from ..world.clips import video
 from ..world.judge import ATTRIBUTES
 from ..world.render import flow, masks
@@ -27,6 +29,7 @@ from .ranking import MEASURED, found
 from .rows import Case, Rows, Scores, undone, write
 from .sets import Eyes, together
 
+FRAMES = 8
 SMALL = 12                                              # edits, two of each kind
 
 
@@ -38,10 +41,31 @@ class Plan:
     split: Split = "test"
     many: int | None = None                             # the first so many edits alone
     seeds: int = 1
-    frames: int = 8
+    frames: int = FRAMES
+
+    def carried_out(self, model: UNet, out: Path) -> World:
+        return World(self, model, out)
 
     def edits(self, size: int) -> list[WorldEdit]:
         return edits(self.split, size, self.frames)[:self.many]
+
+
+def plan(
+    what: str, methods: dict[str, Method], split: str, many: int | None, seeds: int, frames: int | None, alone: bool
+) -> Plan:
+    """What the command line asks for.  alone: nothing was said that the world has of its own.  Raises BadInput."""
+    layouts = ", ".join(LAYOUTS)
+    if what != "world":
+        raise BadInput(f"say how {what} is laid out: --layout {layouts}" if Path(what).is_dir() else
+                       f"there is the benchmark world, or the folder of a data set with --layout {layouts}; {what} is neither")
+    if split not in EACH:
+        raise BadInput(f"the splits are {' and '.join(EACH)}, not {split!r}")
+    if not alone:
+        raise BadInput("the world's edits have the model's own size and the world's own networks: --size, --clip-model and "
+                       "--network are for the folder of a data set")
+    if frames == 1:
+        raise BadInput("the world's clips have at least 2 frames, not 1")
+    return Plan(methods, split, many, seeds, frames or FRAMES)
 
 
 @dataclass(frozen=True)
@@ -73,10 +97,10 @@ class World:
 
     def case(self, task: WorldEdit, judge: judges.Judge, looks: LayerDistance) -> Case:
         there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks)
+        told = dict(version=VERSION, split=self.plan.split, frames=self.plan.frames)
         return Case(task.name, task.kind, video(task.scene), task.source, task.target,
-                    lambda edit: scored(task, edit, there, judge), controls(there, self.model),
-                    dict(version=VERSION, split=self.plan.split, frames=self.plan.frames), task.difficulty, video(task.truth),
-                    exact=True)
+                    lambda edit: scored(task, edit, there, judge), controls(there, self.model), told, task.difficulty,
+                    (video(task.truth),), exact=True)
 
 
 def measured_on(task: WorldEdit) -> dict[str, Any]:

@@ -63,8 +63,8 @@ class Task:
 def masks(task: Task, border: bool = False, size: Size | None = None) -> Tensor | None:
     """Where the edit may change something, (f h w), True there; None where the data set does not say.
 
-    All that is not black is inside, as the published scripts have it.  `border`: see `Runs.decoded`.  size (width, height; None:
-    its own): scaled and cropped as a clip is; a pixel is inside where a part of it is.
+    All that is not black is inside, as the published scripts have it.  `border`: see `Runs.decoded`.  size (width, height;
+    None: its own): scaled and cropped as a clip is; a pixel is inside where a part of it is.
     """
     import torch
 

@@ -118,7 +118,7 @@ METRICS: tuple[Metric[Material], ...] = (
            "LOVEU-TGVE-2023: CLIP text", "100 times the cosine of frame and target prompt",
            lambda m: text_alignment(some(m.clip), m.edit, some(m.target))),
     Metric("text_alignment_source", "", -100, 100, True, "prompt", ("clip", "source", "caption"),
-           "PIE-Bench's and FiVE-Bench's code", "100 times the cosine of the source's frames and its prompt: of every edit the same",
+           "PIE-Bench's and FiVE-Bench's code", "100 times the cosine of the source and its prompt, whatever the edit",
            lambda m: text_alignment(some(m.clip), some(m.source), some(m.caption))),
     Metric("text_alignment_inside", "", -100, 100, True, "prompt", ("clip", "target", "mask"), "newtake",
            "the same of the smallest box around the mask", alignment_inside),

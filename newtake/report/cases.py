@@ -77,13 +77,19 @@ def picture(path: str | None, folder: Path, what: str) -> str:
     """A picture inside the page, or "" for None.  BadInput where the file is no picture, or not in the folder."""
     if path is None:
         return ""
-    place = (folder / path).resolve()
-    if not place.is_relative_to(folder.resolve()):
-        raise BadInput(f"the results name {path}, which leads out of {folder}")
+    place = inside(folder, path)
     kind = place.suffix.lower()
     if kind not in KINDS or not place.is_file():
         raise BadInput(f"the results name {path}, which is no picture in {folder}; wanted is {' '.join(KINDS)}")
     if not (content := place.read_bytes()).startswith(STARTS[kind]):
         raise BadInput(f"{path} is not what its name says; the results name it as a picture")
-    inside = f"data:{KINDS[kind]};base64,{b64encode(content).decode()}"
-    return f'<img loading="lazy" decoding="async" alt="{escape(what)}" src="{inside}">'
+    data = f"data:{KINDS[kind]};base64,{b64encode(content).decode()}"
+    return f'<img loading="lazy" decoding="async" alt="{escape(what)}" src="{data}">'
+
+
+def inside(folder: Path, path: str) -> Path:
+    """A file that results name.  BadInput where it is not in their folder."""
+    place = (folder / path).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise BadInput(f"the results name {path}, which leads out of {folder}")
+    return place

@@ -109,7 +109,7 @@ def scores(results: Results, title: str, rows: Sequence[Row]) -> Table:
 
 def over_sets(results: Results) -> list[Table]:
     """Metrics of all edits of a method together: a table, or none."""
-    found = results.get("sets") or {"of": {}}
+    found: Mapping[str, Any] = results.get("sets") or {"of": {}}
     names = [name for name in order(results) if name in found["of"]]
     if not names:
         return []
@@ -147,7 +147,8 @@ def column(results: Results, metric: str) -> Column:
 
 
 def heading(metric: str, told: Mapping[str, Any], flags: tuple[str, ...] = ()) -> Column:
-    arrow = {True: "↑", False: "↓"}.get(told.get("higher_is_better"), "")
+    higher = told.get("higher_is_better")
+    arrow = "" if higher is None else "↑" if higher else "↓"
     return Column(metric, told.get("unit") or "", arrow, told.get("what") or "", flags)
 
 
