@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from importlib.util import find_spec
@@ -41,7 +41,10 @@ NETWORKS: dict[str, tuple[str, str, Callable[..., Any]]] = {    # of `Material`:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared.  methods: a name for each; networks: where those of `NETWORKS` are that there are."""
+    """What is compared on a data set.  methods: a name for each; networks: where those of `NETWORKS` are that there are.
+
+    BadInput where the data set cannot be read, does not say what a clip shows, or nothing of it could be measured.
+    """
 
     layout: str
     folder: Path
@@ -50,55 +53,46 @@ class Plan:
     seeds: int = 1
     frames: int | None = None                           # at most so many of a clip; None: as the benchmark has them
     size: tuple[int, int] | None = None                 # width, height; None: the model's own area in the clip's aspect
-    networks: Mapping[str, str] | None = None
+    networks: Mapping[str, str] = field(default_factory=dict)
     trust: bool = False
 
-    def carried_out(self, model: UNet, out: Path) -> Published:
-        return Published(self, model, out)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A plan, carried out with a model in a folder: rows, clips, results.json.  BadInput where nothing could be measured."""
-
-    plan: Plan
-    model: UNet
-    out: Path
-
-    def results(self) -> dict[str, Any]:
-        """What `newtake.report` reads."""
-        plan, tasks, runs = self.plan, self.tasks, Rows(self.plan.methods, self.plan.seeds, self.model, self.out)
-        sources, (names, missing) = [said(task) for task in tasks], self.measured()
-        rows = []
-        for task, source in track(list(zip(tasks, sources, strict=True)), "edits of the benchmark"):
-            rows += runs.of(self.case(task, source, names))
-        many = "" if plan.many is None else f", the first {plan.many}"
-        called = {NETWORKS[name][0]: Path(path).name for name, path in self.given.items()}
-        known = {own: about(ours) for own, ours in names.items()}
-        first = [own for ours in FIRST for own, name in names.items() if name == ours]
-        told = {"benchmark": plan.layout, "title": f"{plan.layout}{many}", "version": self.version,
-                "tasks": [*dict.fromkeys(task.kind for task in tasks)], "missing": missing,
-                "environment": runs.environment(**self.asked(), **called),
-                **unranked(rows, known, first)}
-        write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
-        return told
+    def __post_init__(self):
+        if self.layout not in LAYOUTS:
+            raise BadInput(f"unknown layout {self.layout!r}; known are {', '.join(LAYOUTS)}")
+        if unknown := [name for name in self.networks if name not in NETWORKS]:
+            raise BadInput(f"unknown network {unknown[0]!r} to score with; known are {', '.join(NETWORKS)}")
+        if not self.measured:
+            raise BadInput(f"nothing of {self.layout} can be measured: " +
+                           "; ".join(f"{name} {why}" for name, why in self.missing.items()))
+        for task in self.tasks:
+            said(task)
 
     @cached_property
     def tasks(self) -> list[Task]:
-        if self.plan.layout not in LAYOUTS:
-            raise BadInput(f"unknown layout {self.plan.layout!r}; known are {', '.join(LAYOUTS)}")
-        return LAYOUTS[self.plan.layout](self.plan.folder)[:self.plan.many]
+        return LAYOUTS[self.layout](self.folder)[:self.many]
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """The benchmark's metrics that can be had: its name, and ours."""
+        return {name: ours for name, ours in METRICS[self.layout].items() if ours is not None and name not in self.missing}
 
     @cached_property
-    def given(self) -> dict[str, str]:
-        if unknown := [name for name in self.plan.networks or {} if name not in NETWORKS]:
-            raise BadInput(f"unknown network {unknown[0]!r} to score with; known are {', '.join(NETWORKS)}")
-        return dict(self.plan.networks or {})
+    def missing(self) -> dict[str, str]:
+        """The others, with what they lack."""
+        found = {}
+        for name, ours in METRICS[self.layout].items():
+            needs = ["a network that is not part of newtake"] if ours is None else map(self.lacking, OURS[ours].needs)
+            if lacks := ", ".join(filter(None, needs)):
+                found[name] = f"needs {lacks}"
+        return found
 
-    @cached_property
-    def read(self) -> dict[str, Any]:
-        """The networks."""
-        return {name: NETWORKS[name][2](path, self.plan.trust) for name, path in self.given.items()}
+    def lacking(self, need: str) -> str:
+        """What would have to be given for this; "" where it is there."""
+        if need in NETWORKS:
+            return "" if need in self.networks else f"{NETWORKS[need][0]}: {NETWORKS[need][1]}"
+        if need == "mask":
+            return "" if any(task.mask is not None for task in self.tasks) else "masks, which the data set does not have"
+        return "" if need != "opencv" or find_spec("cv2") else 'OpenCV: pip install "newtake[metrics]"'
 
     @cached_property
     def hashes(self) -> dict[Path, str]:
@@ -108,63 +102,66 @@ class Published:
     @cached_property
     def seers(self) -> list[str]:
         """Hashes of the networks."""
-        files = [Path(part) for part in pair(self.given["lpips"])] if "lpips" in self.given else []
-        return [hash_of(path) for path in (*files, *(located(path) for name, path in self.given.items() if name != "lpips"))]
+        files = [Path(part) for part in pair(self.networks["lpips"])] if "lpips" in self.networks else []
+        folders = [located(path) for name, path in self.networks.items() if name != "lpips"]
+        return [hash_of(path) for path in (*files, *folders)]
 
     @property
     def version(self) -> str:
         """Of the data set as it lies there: its clips, masks and prompts."""
-        told = [(task.name, task.kind, *self.decided(task, task.source)) for task in self.tasks]
+        told = [(task.name, task.kind, *self.decided(task)) for task in self.tasks]
         return sha256(json.dumps(told).encode()).hexdigest()[:12]
 
-    def decided(self, task: Task, source: str | None) -> tuple[Any, ...]:
+    def decided(self, task: Task) -> tuple[Any, ...]:
+        """What decides an edit, as JSON knows it."""
         mask = task.mask.runs if isinstance(task.mask, Runs) else task.mask and self.hashes[task.mask]
-        return self.hashes[task.clip], mask, source, task.target, task.frames, task.every
+        return self.hashes[task.clip], mask, said(task), task.target, task.frames, task.every
 
-    def asked(self) -> dict[str, Any]:
-        frames, size = self.plan.frames, self.plan.size
-        return {"frames": frames or "as published", "size": "the model's own" if size is None else list(size)}
-
-    def measured(self) -> tuple[dict[str, str], dict[str, str]]:
-        """The benchmark's metrics that can be had, with our names; and the others, with what they lack.  BadInput: none can."""
-        names, missing = {}, {}
-        for own, ours in METRICS[self.plan.layout].items():
-            needs = ["a network that is not part of newtake"] if ours is None else map(self.lacking, OURS[ours].needs)
-            if lacks := ", ".join(filter(None, needs)):
-                missing[own] = f"needs {lacks}"
-            elif ours is not None:
-                names[own] = ours
-        if not names:
-            raise BadInput(f"nothing of {self.plan.layout} can be measured: " +
-                           "; ".join(f"{own} {why}" for own, why in missing.items()))
-        return names, missing
-
-    def lacking(self, need: str) -> str:
-        """What would have to be given for this; "" where it is there."""
-        if need in NETWORKS:
-            return "" if need in self.given else f"{NETWORKS[need][0]}: {NETWORKS[need][1]}"
-        if need == "mask":
-            return "" if any(task.mask is not None for task in self.tasks) else "masks, which the data set does not have"
-        return "" if need != "opencv" or find_spec("cv2") else 'OpenCV: pip install "newtake[metrics]"'
-
-    def case(self, task: Task, source: str, names: Mapping[str, str]) -> Case:
-        video = self.clip(task)
-        mask = masks(task, border=self.plan.layout == "pie", size=video.size)
-        scored = slice(None, None, task.every)
-        there = Material(video[:][scored], video[:][scored], mask=None if mask is None else mask[:len(video)][scored],
-                         target=task.target, caption=source, **self.read)
-        told = dict(benchmark=self.plan.layout, clip=self.decided(task, source), frames=len(video), size=video.size,
-                    metrics=names, networks=self.seers)
-        undo = {"round trip of the source": round_trip(self.model, video[:]), **undone(video[:])}
-        return Case(task.name, task.kind, video, source, task.target,
-                    lambda edit: measure(replace(there, edit=edit[scored]), names), undo, told)
-
-    def clip(self, task: Task) -> Video:
+    def clip(self, task: Task, model: UNet) -> Video:
         """As many frames as the benchmark and the plan have, in the plan's size or the model's own."""
         whole = Video.read(task.clip)
-        numbers = range(len(whole))[slice(*task.frames or (None,))][:self.plan.frames]
-        size = self.plan.size or native_size(whole.size, self.model)
-        return Video.read(task.clip, len(numbers), numbers[0], 1, size)
+        numbers = range(len(whole))[slice(*task.frames or (None,))][:self.frames]
+        return Video.read(task.clip, len(numbers), numbers[0], 1, self.size or native_size(whole.size, model))
+
+    def carried_out(self, model: UNet, out: Path) -> Published:
+        return Published(self, model, out)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A plan, carried out with a model in a folder: rows, clips, results.json."""
+
+    plan: Plan
+    model: UNet
+    out: Path
+
+    def results(self) -> dict[str, Any]:
+        """What `newtake.report` reads."""
+        plan, runs, rows = self.plan, Rows(self.plan.methods, self.plan.seeds, self.model, self.out), []
+        networks = {name: NETWORKS[name][2](path, plan.trust) for name, path in plan.networks.items()}
+        for task in track(plan.tasks, "edits of the benchmark"):
+            rows += runs.of(self.case(task, networks))
+        many = "" if plan.many is None else f", the first {plan.many}"
+        known = {name: about(ours) for name, ours in plan.measured.items()}
+        first = [name for ours in FIRST for name in known if plan.measured[name] == ours]
+        asked = {"frames": plan.frames or "as published", "size": "the model's own" if plan.size is None else list(plan.size)}
+        called = {NETWORKS[name][0]: Path(path).name for name, path in plan.networks.items()}
+        told = {"benchmark": plan.layout, "title": f"{plan.layout}{many}", "version": plan.version,
+                "tasks": [*dict.fromkeys(task.kind for task in plan.tasks)], "missing": plan.missing,
+                "environment": runs.environment(**asked, **called), **unranked(rows, known, first)}
+        write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
+        return told
+
+    def case(self, task: Task, networks: Mapping[str, Any]) -> Case:
+        plan, video, scored = self.plan, self.plan.clip(task, self.model), slice(None, None, task.every)
+        source, mask = video[:], masks(task, border=plan.layout == "pie", size=video.size)
+        there = Material(source[scored], source[scored], mask=None if mask is None else mask[:len(video)][scored],
+                         target=task.target, caption=said(task), **networks)
+        told = dict(benchmark=plan.layout, clip=plan.decided(task), frames=len(video), size=video.size, metrics=plan.measured,
+                    networks=plan.seers)
+        undo = {"round trip of the source": round_trip(self.model, source), **undone(source)}
+        return Case(task.name, task.kind, video, said(task), task.target,
+                    lambda edit: measure(replace(there, edit=edit[scored]), plan.measured), undo, told)
 
 
 def measure(material: Material, names: Mapping[str, str]) -> Scores:

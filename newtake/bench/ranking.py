@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from ..metrics import METRICS
@@ -86,6 +86,14 @@ def flags(rows: Rows, methods: Sequence[str], known: dict[str, Any]) -> list[dic
     for metric, told in known.items():
         said, sign = means(rows, metric), 1 if told["higher_is_better"] else -1
         for control in ("identity", "frozen"):
-            beaten = [m for m in methods if control in said and m in said and sign * said[control].value > sign * said[m].value]
+            best = sign * said[control].value if control in said else -inf
+            best = inf if sign > 0 and endless(rows, metric, control) else best
+            beaten = [m for m in methods if m in said and best > sign * said[m].value]
             out += [{"metric": metric, "control": control, "beats": beaten}] if beaten else []
     return out
+
+
+def endless(rows: Rows, metric: str, who: str) -> bool:
+    """Whether somebody's score has no end somewhere: it is no number where a method's is one."""
+    defined = {r["edit"] for r in rows if not r["control"] and r["scores"].get(metric) is not None}
+    return any(r["method"] == who and r["edit"] in defined and r["scores"].get(metric) is None for r in rows)
