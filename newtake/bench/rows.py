@@ -104,7 +104,7 @@ def undone(source: Tensor) -> dict[str, Tensor]:
 def row(case: Case, method: str, scores: Scores, control: bool = False, **costs: Any) -> dict[str, Any]:
     nothing = dict.fromkeys(("seed", "evaluations", "seconds", "peak_memory_mb", "clip", "sheet"))
     return {"edit": case.name, "task": case.task, "difficulty": case.difficulty, "method": method, "control": control,
-            "scores": scores, **nothing, **costs}
+            "prompts": [case.source, case.target], "scores": scores, **nothing, **costs}
 
 
 def write(path: Path, text: str) -> None:

@@ -161,6 +161,7 @@ def row(who: str, run: Path, told: Results, made: Results, clip: Any, distance: 
     there = Material(edit[:], source[:], target=made["target"], caption=job["source"], clip=clip, perceptual=distance)
     measured = scores(there, [name for name in SCORES if not METRICS[name].missing(there)])
     return {"edit": f"{job['clip']}: {made['target']}", "task": job["clip"], "difficulty": None, "method": who,
-            "control": False, "seed": job["seed"], "clip": "sheet.png", "sheet": None, "evaluations": told["evaluations"],
-            "seconds": sum(told["seconds"].values()), "peak_memory_mb": told["peak_memory_mb"],
+            "control": False, "prompts": [job["source"], made["target"]], "seed": job["seed"], "clip": "sheet.png",
+            "sheet": None, "evaluations": told["evaluations"], "seconds": sum(told["seconds"].values()),
+            "peak_memory_mb": told["peak_memory_mb"],
             "scores": {name: value if isfinite(value) else None for name, value in measured.items()}}

@@ -12,7 +12,8 @@
     ranking                                             # best first, or empty: [{method, score, low, high, ranks}];
                                                         #   ranks: {other formula: rank}
     rows                                                # [{edit, task, difficulty, method, seed, control, evaluations, seconds,
-                                                        #   peak_memory_mb, clip, sheet, scores: {metric: number or None}}]
+                                                        #   peak_memory_mb, clip, sheet, prompts: [of the source, of the edit],
+                                                        #   scores: {metric: number or None}}]; prompts may be missing
     flags                                               # [{metric, control, beats: [methods]}]
     scatter                                             # {x: metric, y: metric}; may be missing
     sets                                                # {metrics, of: {method: {metric: number}}, about}; may be missing

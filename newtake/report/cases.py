@@ -62,9 +62,10 @@ def figure(row: Row, folder: Path, main: str, everything: str) -> str:
     kind = "control" if row.get("control") else row.get("difficulty")
     about = " · ".join(str(said) for said in (row["edit"], row["task"], kind) if said is not None)
     data = "".join(f' data-{name}="{escape(str(row.get(name)))}"' for name in PICKS)
+    prompts = " → ".join(escape(str(prompt)) for prompt in row.get("prompts") or ())
     fold = "frame by frame, all scores" if sheet else "all scores"
     return (f"<figure{data}>{clip}<figcaption><strong>{escape(str(row['method']))}</strong>{escape(seed)}<br>"
-            f'<span class="quiet">{escape(about)}</span>{main}'
+            f'<span class="quiet">{escape(about)}</span>{f"<br>{prompts}" if prompts else ""}{main}'
             f"<details><summary>{fold}</summary>{sheet}{everything}</details></figcaption></figure>")
 
 

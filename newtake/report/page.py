@@ -77,7 +77,7 @@ def drawn(table: Table, extra: list[str] | None = None) -> str:
         cells = "".join(filled(cell, column) for cell, column in zip(row, table.columns, strict=True))
         kind = ' class="control"' if number in table.controls else ""
         rows.append(f"<tr{kind}>{cells}{extra[number] if extra else ''}</tr>")
-    about = "" if table.title == "Ranking" else f'<p class="quiet">{escape(table.about)}.</p>'
+    about = "" if table.title == "Ranking" else f'<p class="quiet">{escape(table.about.rstrip("."))}.</p>'
     return (f'{about}<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
             f"{listed(table.flags)}")
 
