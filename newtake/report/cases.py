@@ -24,7 +24,8 @@ def cases(results: Results, folder: Path) -> str:
     flag = f" {FLAG}" if head.flags else ""
     shows = "the source, the edit and the true answer" if "truth" in results["controls"] else "the source and the edit"
     about = f"By {head.name}{flag}, the worst first, controls last. A clip shows {shows}."
-    picks = "".join(pick(name, dict.fromkeys(str(row.get(name)) for row in shown)) for name in PICKS)
+    named = [name for name in PICKS if any(row.get(name) is not None for row in shown)]
+    picks = "".join(pick(name, dict.fromkeys(str(row.get(name)) for row in shown)) for name in named)
     return f'<p>{escape(about)}</p><div class="pick">{picks}</div><div class="cases">{figures(results, shown, folder)}</div>'
 
 

@@ -86,7 +86,7 @@ def heading(column: Column) -> str:
     name = ' class="name"' if column.name == "method" else ""
     unit = f'<span class="unit">{escape(column.unit)}</span>' if column.unit else ""
     flag = f' <span class="flag" title="{escape("; ".join(column.flags))}">{FLAG}</span>' if column.flags else ""
-    arrow = f" {column.arrow}" if column.arrow else ""
+    arrow = f"&nbsp;{column.arrow}" if column.arrow else ""
     return (f'<th scope="col"{name} title="{escape(column.about)}"><button type="button">{escape(column.name)}{arrow}'
             f"{flag}{unit}</button></th>")
 
