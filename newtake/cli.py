@@ -45,6 +45,7 @@ Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="h
 Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
 Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
 Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]
+ClipModel = Annotated[str | None, Option("--clip-model", help="a CLIP to score with: a folder or a cached hub id")]
 Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 
@@ -136,34 +137,48 @@ def methods(name: Annotated[str | None, typer.Argument(help="one of them, with i
 
 
 @app.command()
-def bench(what: Annotated[str, typer.Argument(help="world: the miniature world, whose edits have true answers")],
+def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true answers; or the folder of a data set")],
+          layout: Annotated[str | None, Option("--layout", help="davis, tgve, v2vbench, five, pie or editboard")] = None,
           method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]", help="by default all")] = [],
           set: Settings = [], model: Model = "tiny",
-          split: Annotated[str, Option("--split", help="test or development")] = "test",
+          split: Annotated[str, Option("--split", help="of the world: test or development")] = "test",
           small: Annotated[bool, Option("--small", help="the first dozen edits alone")] = False,
-          seeds: Annotated[int, Option("--seeds", min=1)] = 1, frames: Annotated[int, Option("--frames", min=2)] = 8,
-          device: Device = None, dtype: Dtype = None,
+          seeds: Annotated[int, Option("--seeds", min=1)] = 1,
+          frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; of a data set as published")] = None,
+          size: Size = None, device: Device = None, dtype: Dtype = None, clip_model: ClipModel = None,
+          network: Annotated[list[str], Option("--network", metavar="NAME=WHERE", help="pick, keys, objects or lpips")] = [],
+          trust: Trust = False,
           out: Annotated[Path, Option("--out", help="a folder: results.json, report.html, and what is gone on from")]
           = Path("runs/bench"), as_json: Json = False):
-    """Score methods on edits that have true answers.  Killed, the same command goes on."""
-    from .bench.world import SMALL, Plan, World
+    """Score methods on the world's edits, or on a published data set.  Killed, the same command goes on."""
+    from .bench import published, world
     from .methods import METHODS, spelled
     from .models.load import load
-    from .report import html, markdown
     from .show import shown
 
-    if what != "world":
-        raise BadInput(f"there is the benchmark world, no {what!r}")
-    if split not in ("test", "development"):
-        raise BadInput(f"the splits are test and development, not {split!r}")
+    networks = ({"clip": clip_model} if clip_model else {}) | pairs(network, "--network")
     methods = {name: spelled(name, **pairs(set, "--set")) for name in method or METHODS}
-    plan = Plan(methods, split, SMALL if small else None, seeds, frames)
+    many = world.SMALL if small else None
+    if layout is None:
+        plan = world.plan(what, methods, split, many, seeds, frames, size is None and not networks)
+    else:
+        plan = published.Plan(layout, Path(what), methods, many, seeds, frames, pixels(size), networks, trust)
     with shown():
-        results = World(plan, load(model, device, dtype), out).results()
-    with aside(out / "report.html") as page:
-        page.write_text(html(results, out), encoding="utf-8")
-    tell(f"the report: {out / 'report.html'}")
-    say(results, as_json, markdown(results))
+        results = plan.carried_out(load(model, device, dtype), out).results()
+    print_report(results, out, out / "report.html", as_json)
+
+
+@app.command()
+def report(runs: Annotated[list[Path], typer.Argument(help="folders of newtake bench, or of newtake edit")],
+           clip_model: ClipModel = None, trust: Trust = False,
+           out: Annotated[Path, Option("--out", help="the page")] = Path("report.html"), as_json: Json = False):
+    """Compare runs: benchmarks of one version with each other, or edits."""
+    from .bench.runs import together
+    from .show import shown
+
+    with shown():
+        results, folder = together(runs, clip_model, trust)
+    print_report(results, folder, out, as_json)
 
 
 @app.command()
@@ -173,8 +188,7 @@ def score(edit: Annotated[Path, typer.Argument(help="the edited clip")],
           target: Annotated[str | None, Option("--target", help="what it should show")] = None,
           source: Annotated[str | None, Option("--source", help="what the clip shows")] = None,
           mask: Annotated[Path | None, Option("--mask", help="what might change, white in a picture or clip")] = None,
-          clip_model: Annotated[str | None, Option("--clip-model", help="a CLIP: a folder or a cached hub id")] = None,
-          trust: Trust = False, as_json: Json = False):
+          clip_model: ClipModel = None, trust: Trust = False, as_json: Json = False):
     """What the metrics say of one edit: all that what is given allows."""
     from math import isfinite
 
@@ -218,6 +232,17 @@ def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False,
          f"source and edit side by side: {files[0].with_stem('compare')}")
     say(record | {"folder": str(out)}, as_json, "\n".join(map(str, files)))
     return record
+
+
+def print_report(results: dict[str, Any], folder: Path, page: Path, as_json: bool) -> None:
+    from .report import html, markdown
+
+    made = html(results, folder)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    with aside(page) as part:
+        part.write_text(made, encoding="utf-8")
+    tell(f"the report: {page}")
+    say(results, as_json, markdown(results))
 
 
 def say(result: Any, as_json: bool, text: str) -> None:

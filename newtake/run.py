@@ -6,7 +6,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -21,12 +21,16 @@ from .record import Edit, Job, hash_of, record
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .inversion.trajectory import Trajectory
     from .methods.method import Method
+    from .methods.request import Request
+    from .models.counted import Counted
     from .models.model import Model
     from .models.unet import UNet
     from .video import Video
 
 UNLIKE = 20.0                                           # dB of the round trip below which a clip is unlike the world
+Paths = dict[Hashable, tuple["Trajectory", int, float]] # inversions of one clip, with their evaluations and seconds
 FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
 
 
@@ -45,8 +49,13 @@ def edit(video: Video, source: str, target: str, method: Method | str = "newtake
     return edited(video, source, [target], method, model, seed, **said).videos[0]
 
 
-def edited(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0, **said: Any) -> Edit:
-    """`edit` for several targets, which share one inversion, with what it cost."""
+def edited(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0,
+           paths: Paths | None = None, **said: Any) -> Edit:
+    """`edit` for several targets, which share one inversion, with what it cost.
+
+    `paths`: where edits of one clip by one model keep their inversions, so that those that are the same are made once; each
+    edit is charged with the whole of it all the same.
+    """
     import torch
 
     from .methods.request import request
@@ -60,13 +69,26 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
         ask = request(model, source, targets, seed=seed, **said)
         with timed(seconds, "encoding"):
             z0 = model.encode(video[:])
-        with timed(seconds, "inverting"):
-            path = method.invert(counted, z0, ask)
+        path = inverted(method, counted, z0, ask, seconds, {} if paths is None else paths, source)
         with timed(seconds, "editing"):
             z = method(counted, path, ask)
         with timed(seconds, "decoding"):
             videos = tuple(Video.of(model.decode(row).cpu(), like=video) for row in z)
     return Edit(videos, video, model, method, counted.evaluations, seconds)
+
+
+def inverted(method: Method, model: Counted, z0: Tensor, ask: Request, seconds: dict[str, float], paths: Paths,
+             source: str) -> Trajectory:
+    """The path of the clip: one that was kept, or a new one, which is."""
+    key, before = (source, method.path_key(ask)), model.evaluations
+    if key in paths:
+        path, evaluations, seconds["inverting"] = paths[key]
+        model.evaluations += evaluations
+        return path
+    with timed(seconds, "inverting"):
+        path = method.invert(model, z0, ask)
+    paths[key] = path, model.evaluations - before, seconds["inverting"]
+    return path
 
 
 def stated(source: str, targets: Sequence[str], weights: Mapping[str, float], shares: Mapping[str, float]) -> None:

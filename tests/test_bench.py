@@ -2,18 +2,26 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from newtake import load
-from newtake.bench import ranking
+from newtake.bench import ranking, sets
+from newtake.bench.rows import Rows
 from newtake.bench.world import Plan, World
 from newtake.errors import BadInput
 from newtake.methods import spelled
+from newtake.metrics import SET_METRICS
 from newtake.report import html, markdown
+from newtake.run import edited
+from newtake.video.footage import as_pixels
 from newtake.world import held_out
+from newtake.world import judge as judges
 from newtake.world.benchmark import KINDS, edits
+from newtake.world.clips import video
 from newtake.world.grammar import read
+from newtake.world.viewer import Viewer
 
 
 def test_the_list_is_fixed_and_held_out():
@@ -61,17 +69,46 @@ def test_the_benchmark_goes_on_and_says_the_same(tmp_path):
     first = World(plan, model, tmp_path).results()
     rows = sorted((tmp_path / "rows").iterdir())
     assert len(rows) == 4 and json.loads((tmp_path / "results.json").read_text()) == first
+    of = first["sets"]["of"]
+    assert of["truth"]["fid"] == 0 < of["round trip of the truth"]["fid"] < of["ddim"]["fid"] and len(of) == 8
+    assert "FID and FVD are biased" in html(first, tmp_path) and "| fid ↓ |" in markdown(first)
     before = [path.read_bytes() for path in rows]
     rows[0].unlink()
     again = World(plan, model, tmp_path).results()
     costs = ("seconds", "peak_memory_mb")
     plain = lambda results: [{n: v for n, v in r.items() if n not in costs} for r in results["rows"]]
+    assert again["sets"] == first["sets"]
     assert plain(again) == plain(first) and [path.read_bytes() for path in rows[1:]] == before[1:]
     assert first["ranking"][0]["method"] == "truth" and first["methods"] == ["ddim", "sdedit:strength=0.5"]
     more = World(replace(plan, methods=plan.methods | methods("ddim:guidance=2")), model, tmp_path).results()
     assert len(more["methods"]) == 3 and len([*(tmp_path / "rows").iterdir()]) == 6
     page = html(more, tmp_path)
     assert "recolour-0" in page and page.count("data:image/webp") == 6 and "identity" in markdown(more)
+
+
+def test_edits_are_kept_to_the_bit_and_sets_are_of_all(tmp_path):
+    model = load("tiny")
+    asked = World(Plan({"sdedit": spelled("sdedit", steps=2)}, many=1, frames=2), model, tmp_path)
+    found = asked.results()
+    task = edits("test", model.native, 2)[0]
+    made = edited(video(task.scene), task.source, [task.target], asked.plan.methods["sdedit"], model).videos[0][:]
+    row = next(row for row in found["rows"] if not row["control"])
+    assert (as_pixels(Rows(asked.plan.methods, 1, model, tmp_path).edit(row)) == as_pixels(made)).all()
+    (tmp_path / "edits" / Path(row["clip"]).name).unlink()
+    assert "sdedit" in found["sets"]["of"] and "sdedit" not in asked.results()["sets"]["of"]
+
+
+def test_sets_are_seen_by_judge_and_viewer():
+    """The set itself is 0 away, a frozen one is not; clips are seen where a viewer is there."""
+    clips = [video(edit.scene)[:].clone() for edit in edits("test", 64, 4)[:5]]
+    eyes = sets.Eyes(judges.load(), Viewer().eval())
+    seen = {"truth": [eyes.see(clip) for clip in clips], "black": [eyes.see(clip * 0 - 1) for clip in clips],
+            "half": [eyes.see(clips[0]), None]}
+    found = sets.together(seen, "truth")
+    assert found["of"].keys() == {"truth", "black"} and found["metrics"].keys() == SET_METRICS.keys()
+    assert [found["of"]["truth"][name] for name in ("fid", "fvd")] == pytest.approx([0, 0], abs=1e-3)
+    assert found["of"]["black"]["fid"] > 1 and found["of"]["black"]["inception_score"] == pytest.approx(1, abs=1e-3)
+    assert sets.Eyes(eyes.judge, None).see(clips[0]).keys() == {"pictures", "chances"}
 
 
 def test_methods_in_one_word():

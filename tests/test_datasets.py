@@ -10,6 +10,7 @@ from PIL import Image
 
 from newtake.datasets import LAYOUTS, METRICS, Runs, masks
 from newtake.errors import BadInput
+from newtake.metrics import METRICS as OURS
 from newtake.video import Video
 
 EDITS = {"davis": 3, "tgve": 12, "v2vbench": 3, "five": 3, "pie": 2, "editboard": 2}
@@ -59,7 +60,8 @@ def test_v2vbench(made):
 def test_five(made):
     tasks = LAYOUTS["five"](made("five"))
     assert [task.name for task in tasks] == ["edit1-0-0001_bus", "edit1-1-0002_girl-dog", "edit3-0-0001_bus"]
-    assert (tasks[2].source, tasks[2].target, tasks[2].kind, tasks[2].frames) == ("a red bus", "a blue bus", "colour", (0, 41))
+    assert (tasks[2].source, tasks[2].target, tasks[2].kind) == ("a red bus", "a blue bus", "colour")
+    assert (tasks[2].frames, tasks[2].every) == ((0, 41), 8)
 
 
 def test_editboard(made):
@@ -74,6 +76,15 @@ def test_all_that_is_not_black_is_in_the_mask(made, layout):
     expected[SQUARE] = True
     for mask in masks(LAYOUTS[layout](made(layout))[0]).numpy():
         assert (mask == expected).all()
+
+
+def test_a_mask_is_fitted_as_its_clip_is(made):
+    """Twice as large, then a square of the middle: what was inside is, at twice its size."""
+    expected = np.zeros((16, 16), bool)
+    expected[4:10, 2:14] = True                         # columns 3 to 8 of 12, less 2 on either side
+    task = LAYOUTS["davis"](made("davis"))[0]
+    assert (masks(task, size=(16, 16)).numpy() == expected).all() and masks(task, size=SIZE).equal(masks(task))
+    assert masks(task, size=(2, 2)).all()               # a part of each is inside
 
 
 # Run lengths
@@ -209,3 +220,4 @@ def test_every_layout_names_its_metrics():
     assert set(METRICS) == set(LAYOUTS) == set(MADE)
     assert {name: sum(ours is not None for ours in known.values()) for name, known in METRICS.items()} == {
         "davis": 5, "tgve": 3, "v2vbench": 5, "five": 8, "pie": 8, "editboard": 5}
+    assert {ours for known in METRICS.values() for ours in known.values()} - {None} <= OURS.keys()

@@ -25,7 +25,7 @@ ORDER = [
 COMMON = {                                              # files of a room that its others may use
     "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path", "configuring"},
     "inversion": {"trajectory", "secants"}, "metrics": {"metric", "networks", "statistics"}, "datasets": {"task"},
-    "bench": {"ranking"},
+    "bench": {"ranking", "rows", "sets"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from ..metrics import METRICS
@@ -21,6 +21,8 @@ SAID = ("score: 100 times the geometric mean of success (share of frames), SSIM 
         "is by how much the motion error is above the true answer's, in percent of the height; the mean over edits.  Who does "
         "nothing has no success, who destroys has no likeness.")
 SCORED = "score"
+UNRANKED = ("No ranking: there is no true answer here, and a mean of these metrics would reward who does nothing.  Methods "
+            "stand in the order in which they were named; a flag says under which metric a control beats them.")
 
 FORMULAS: dict[str, Formula] = {
     SCORED: lambda s, likeness, motion, psnr: 100 * (s * likeness / (1 + motion)) ** (1 / 3),
@@ -53,8 +55,7 @@ def found(rows: Rows) -> dict[str, Any]:
     said = {name: means(rows, name) for name in FORMULAS}
     orders = {name: sorted(given, key=lambda who, given=given: -given[who].value) for name, given in said.items()}
     others = [name for name in FORMULAS if name != SCORED]
-    known = {n: {"unit": METRICS[n].unit, "higher_is_better": METRICS[n].higher_is_better, "what": METRICS[n].what}
-             for n in MEASURED}
+    known = {name: about(name) for name in MEASURED}
     number = lambda value: round(value, 3) if isfinite(value) else None
     ranking = [{"method": who, **{end: number(getattr(said[SCORED][who], of)) for end, of in ENDS.items()},
                 "ranks": {name: orders[name].index(who) + 1 for name in others}} for who in orders[SCORED]]
@@ -64,12 +65,35 @@ def found(rows: Rows) -> dict[str, Any]:
             "scatter": {"x": "success", "y": "ssim_to_truth"}, "worst": SCORED}
 
 
+def unranked(rows: Rows, known: dict[str, Any], order: Sequence[str] = ()) -> dict[str, Any]:
+    """The same of a benchmark that publishes no ranking; known: its metrics.  `order`: by which cases are ordered, the first
+    that there is."""
+    controls = list(dict.fromkeys(r["method"] for r in rows if r["control"]))
+    methods = list(dict.fromkeys(r["method"] for r in rows if not r["control"]))
+    worst = next((name for name in order if name in known), next(iter(known)))
+    return {"formula": UNRANKED, "metrics": known, "methods": methods, "controls": controls, "ranking": [], "rows": list(rows),
+            "flags": flags(rows, methods, known), "worst": worst}
+
+
+def about(metric: str) -> dict[str, Any]:
+    known = METRICS[metric]
+    return {"unit": known.unit, "higher_is_better": known.higher_is_better, "what": known.what}
+
+
 def flags(rows: Rows, methods: Sequence[str], known: dict[str, Any]) -> list[dict[str, Any]]:
     """Metrics under which doing nothing, or nearly, beats methods."""
     out = []
-    for metric, about in known.items():
-        said, sign = means(rows, metric), 1 if about["higher_is_better"] else -1
+    for metric, told in known.items():
+        said, sign = means(rows, metric), 1 if told["higher_is_better"] else -1
         for control in ("identity", "frozen"):
-            beaten = [m for m in methods if control in said and m in said and sign * said[control].value > sign * said[m].value]
+            best = sign * said[control].value if control in said else -inf
+            best = inf if sign > 0 and endless(rows, metric, control) else best
+            beaten = [m for m in methods if m in said and best > sign * said[m].value]
             out += [{"metric": metric, "control": control, "beats": beaten}] if beaten else []
     return out
+
+
+def endless(rows: Rows, metric: str, who: str) -> bool:
+    """Whether somebody's score has no end somewhere: it is no number where a method's is one."""
+    defined = {r["edit"] for r in rows if not r["control"] and r["scores"].get(metric) is not None}
+    return any(r["method"] == who and r["edit"] in defined and r["scores"].get(metric) is None for r in rows)

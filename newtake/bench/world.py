@@ -1,15 +1,9 @@
-"""`newtake bench world`: methods on edits that have true answers, scored.  One JSON, of which tables and page are made.
-
-A row is kept as soon as it is there, under a name made of all that decides it; so a run that was killed goes on, and a method
-that is added later costs only itself.
-"""
+"""`newtake bench world`: methods on edits that have true answers, scored.  One JSON, of which tables and page are made."""
 
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -18,23 +12,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..aside import aside
-from ..methods.configuring import values
-from ..methods.method import Method, name_of
+from ..datasets import LAYOUTS
+from ..errors import BadInput
+from ..methods.method import Method
 from ..metrics import METRICS, Material, scores
 from ..metrics.perceptual import LayerDistance
 from ..models.unet import UNet
-from ..record import peak_memory, versions
-from ..run import edited, round_trip
+from ..run import round_trip
 from ..track import track
-from ..video import compare
 from ..world import judge as judges
-from ..world.benchmark import VERSION, Split, WorldEdit, edits
+from ..world.benchmark import EACH, VERSION, Split, WorldEdit, edits
 from ..world.clips import video
 from ..world.judge import ATTRIBUTES
 from ..world.render import flow, masks
 from .ranking import MEASURED, found
+from .rows import Case, Rows, Scores, undone, write
+from .sets import Eyes, together
 
+FRAMES = 8
 SMALL = 12                                              # edits, two of each kind
 
 
@@ -46,15 +41,36 @@ class Plan:
     split: Split = "test"
     many: int | None = None                             # the first so many edits alone
     seeds: int = 1
-    frames: int = 8
+    frames: int = FRAMES
+
+    def carried_out(self, model: UNet, out: Path) -> World:
+        return World(self, model, out)
 
     def edits(self, size: int) -> list[WorldEdit]:
         return edits(self.split, size, self.frames)[:self.many]
 
 
+def plan(
+    what: str, methods: dict[str, Method], split: str, many: int | None, seeds: int, frames: int | None, alone: bool
+) -> Plan:
+    """What the command line asks for.  alone: nothing was said that the world has of its own.  Raises BadInput."""
+    layouts = ", ".join(LAYOUTS)
+    if what != "world":
+        raise BadInput(f"say how {what} is laid out: --layout {layouts}" if Path(what).is_dir() else
+                       f"there is the benchmark world, or the folder of a data set with --layout {layouts}; {what} is neither")
+    if split not in EACH:
+        raise BadInput(f"the splits are {' and '.join(EACH)}, not {split!r}")
+    if not alone:
+        raise BadInput("the world's edits have the model's own size and the world's own networks: --size, --clip-model and "
+                       "--network are for the folder of a data set")
+    if frames == 1:
+        raise BadInput("the world's clips have at least 2 frames, not 1")
+    return Plan(methods, split, many, seeds, frames or FRAMES)
+
+
 @dataclass(frozen=True)
 class World:
-    """A plan, carried out with a model in a folder: rows, clips, results.json."""
+    """A plan, carried out with a model in a folder: rows, clips, edits, results.json."""
 
     plan: Plan
     model: UNet
@@ -62,44 +78,29 @@ class World:
 
     def results(self) -> dict[str, Any]:
         """What `newtake.report` reads."""
-        plan, judge, rows = self.plan, judges.load(), []
+        plan, judge = self.plan, judges.load()
+        runs, eyes = Rows(plan.methods, plan.seeds, self.model, self.out), Eyes.open(judge)
         tasks, looks = plan.edits(self.model.native), LayerDistance(judge.body, side=judges.SIDE)
+        rows, seen = [], {}
         for task in track(tasks, "edits of the benchmark"):
-            there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks)
-            for name, made in controls(there, self.model).items():
-                rows.append(row(task, name, scored(task, made, there, judge), control=True))
-            for name, method in plan.methods.items():
-                rows += [row(task, name, **self.kept(task, method, seed, there, judge)) for seed in range(plan.seeds)]
+            case = self.case(task, judge, looks)
+            rows += (made := runs.of(case))
+            for one in made:
+                edit = case.controls[one["method"]] if one["control"] else runs.edit(one)
+                seen.setdefault(one["method"], []).append(None if edit is None else eyes.see(edit))
         many = "" if plan.many is None else f", the first {plan.many}"
-        told = {"title": f"The world, {plan.split} edits{many}", "version": str(VERSION),
-                "tasks": [*dict.fromkeys(task.kind for task in tasks)], "environment": environment(plan, self.model),
-                **found(rows)}
+        told = {"benchmark": "world", "title": f"The world, {plan.split} edits{many}", "version": str(VERSION),
+                "tasks": [*dict.fromkeys(task.kind for task in tasks)], "environment": runs.environment(frames=plan.frames),
+                **found(rows), "sets": together(seen, "truth")}
         write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
         return told
 
-    def kept(self, task: WorldEdit, method: Method, seed: int, there: Material, judge: judges.Judge) -> dict[str, Any]:
-        """Scores and costs of an edit; where it was not made before it is, with a clip of it beside source and truth."""
-        told = dict(version=VERSION, edit=task.name, split=self.plan.split, frames=self.plan.frames, seed=seed,
-                    method=name_of(type(method)), settings=values(method), model=self.model.hash, dtype=str(self.model.dtype))
-        key = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-        path, clip = self.out / "rows" / f"{key}.json", Path("clips") / f"{key}.webp"
-        if not path.exists():
-            source = video(task.scene)
-            done = edited(source, task.source, [task.target], method, self.model, seed)
-            (self.out / clip).parent.mkdir(parents=True, exist_ok=True)
-            compare(source, [done.videos[0], video(task.truth)], self.out / clip)
-            write(path, json.dumps({
-                "scores": scored(task, done.videos[0][:].clamp(-1, 1), there, judge), "seed": seed, "clip": str(clip),
-                "evaluations": done.evaluations, "seconds": round(sum(done.seconds.values()), 2),
-                "peak_memory_mb": peak_memory(self.model.device.type) >> 20}, allow_nan=False))
-        return json.loads(path.read_text())
-
-
-def environment(plan: Plan, model: UNet) -> dict[str, Any]:
-    settings = {f"settings of {name}": json.dumps(values(method)) for name, method in plan.methods.items()}
-    return {**versions(), "machine": platform.machine(), "threads": torch.get_num_threads(),
-            "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch."), "model": model.hash[:12],
-            "frames": plan.frames, **settings}
+    def case(self, task: WorldEdit, judge: judges.Judge, looks: LayerDistance) -> Case:
+        there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks)
+        told = dict(version=VERSION, split=self.plan.split, frames=self.plan.frames)
+        return Case(task.name, task.kind, video(task.scene), task.source, task.target,
+                    lambda edit: scored(task, edit, there, judge), controls(there, self.model), told, task.difficulty,
+                    (video(task.truth),), exact=True)
 
 
 def measured_on(task: WorldEdit) -> dict[str, Any]:
@@ -111,30 +112,15 @@ def measured_on(task: WorldEdit) -> dict[str, Any]:
 
 
 def controls(there: Material, model: UNet) -> dict[str, Tensor]:
-    """Clips that are no edits: what a metric says of them says what the metric is worth."""
-    source, truth = there.source, there.truth
-    assert source is not None and truth is not None
-    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
-    return {"truth": truth, "round trip of the truth": round_trip(model, truth), "identity": source,
-            "frozen": source[:1].expand_as(source), "shuffled": source[order], "black": torch.full_like(source, -1)}
+    """The true answer, what is left of it by the autoencoder, and clips that are no edits."""
+    assert there.source is not None and there.truth is not None
+    return {"truth": there.truth, "round trip of the truth": round_trip(model, there.truth), **undone(there.source)}
 
 
-def scored(task: WorldEdit, edit: Tensor, there: Material, judge: judges.Judge) -> dict[str, float | None]:
+def scored(task: WorldEdit, edit: Tensor, there: Material, judge: judges.Judge) -> Scores:
     """None where a score is undefined or has no end."""
     material = replace(there, edit=edit)
     wanted = [metric for metric in MEASURED if not METRICS[metric].missing(material)]
     right = [all(said[what] == getattr(task.truth, what) for what in ATTRIBUTES) for said in judge.says(edit)]
     said = {"success": 100 * float(np.mean(right)), **dict.fromkeys(MEASURED), **scores(material, wanted)}
     return {name: value if value is not None and isfinite(value) else None for name, value in said.items()}
-
-
-def row(task: WorldEdit, method: str, scores: dict[str, float | None], control: bool = False, **costs: Any) -> dict[str, Any]:
-    nothing = dict.fromkeys(("seed", "evaluations", "seconds", "peak_memory_mb", "clip", "sheet"))
-    return {"edit": task.name, "task": task.kind, "difficulty": task.difficulty, "method": method, "control": control,
-            "scores": scores, **nothing, **costs}
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with aside(path) as part:
-        part.write_text(text)

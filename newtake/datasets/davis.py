@@ -17,8 +17,8 @@ from pathlib import Path
 from .task import Task, checked, file, found, table
 
 METRICS = {
-    "CLIP text": "clip_text", "frame accuracy": "frame_accuracy", "frame consistency": "frame_consistency_adjacent",
-    "PSNR background": "psnr_background", "warp error": "warp_error",
+    "CLIP text": "text_alignment", "frame accuracy": "frame_accuracy", "frame consistency": "frame_consistency_adjacent",
+    "PSNR background": "psnr_to_source_outside", "warp error": "warp_error",
 }
 
 

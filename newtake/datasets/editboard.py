@@ -18,7 +18,7 @@ from .task import Task, checked, file, found, table
 TABLE = "script.csv"
 METRICS = {                                             # as `evaluate.py` names them; None: not computed
     "ff_alpha": "ff_alpha_legacy", "ff_beta": "ff_beta_legacy", "semantic_score": "semantic_score_legacy",
-    "success_rate": "frame_accuracy", "clip_similarity": "clip_text", "subject_consistency": None,
+    "success_rate": "frame_accuracy", "clip_similarity": "text_alignment", "subject_consistency": None,
     "background_consistency": None, "aesthetic_quality": None, "imaging_quality": None,
 }
 

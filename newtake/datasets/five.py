@@ -21,8 +21,8 @@ KINDS = ("object replacement, rigid", "object replacement, non-rigid", "colour",
 METRICS = {                                             # as its config.yaml names them; None: not computed
     "structure_distance": "structure_distance_legacy", "psnr_unedit_part": "psnr_background_legacy",
     "lpips_unedit_part": "lpips_background_legacy", "mse_unedit_part": "mse_background_legacy",
-    "ssim_unedit_part": "ssim_background_legacy", "clip_similarity_source_image": "clip_text_source",
-    "clip_similarity_target_image": "clip_text", "clip_similarity_target_image_edit_part": "clip_text_edited_legacy",
+    "ssim_unedit_part": "ssim_background_legacy", "clip_similarity_source_image": "text_alignment_source",
+    "clip_similarity_target_image": "text_alignment", "clip_similarity_target_image_edit_part": "text_alignment_inside_legacy",
     "niqe_source_image": None, "niqe_target_image": None, "motion_fidelity_score": None,
     "motion_fidelity_score_edit_part": None, "five_acc": None,
 }
@@ -45,5 +45,5 @@ def edits(folder: Path, number: int, kind: str) -> list[Task]:
         clip = found(folder, f"{name}: {video}", video, "images/{}", "videos/{}.mp4")
         if not (mask := folder / "bmasks" / video).is_dir():
             raise BadInput(f"{video} has no mask: there is no bmasks/{video} in {folder}")
-        tasks.append(Task(f"edit{number}-{i}-{video}", clip, plain(source), plain(target), mask, kind, (0, FRAMES)))
+        tasks.append(Task(f"edit{number}-{i}-{video}", clip, plain(source), plain(target), mask, kind, (0, FRAMES), EVERY))
     return tasks

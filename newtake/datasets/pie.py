@@ -21,8 +21,8 @@ KINDS = ("random", "change object", "add object", "delete object", "change conte
 METRICS = {                                             # as `evaluation/evaluate.py` names them
     "structure_distance": "structure_distance_legacy", "psnr_unedit_part": "psnr_background_legacy",
     "lpips_unedit_part": "lpips_background_legacy", "mse_unedit_part": "mse_background_legacy",
-    "ssim_unedit_part": "ssim_background_legacy", "clip_similarity_source_image": "clip_text_source",
-    "clip_similarity_target_image": "clip_text", "clip_similarity_target_image_edit_part": "clip_text_edited_legacy",
+    "ssim_unedit_part": "ssim_background_legacy", "clip_similarity_source_image": "text_alignment_source",
+    "clip_similarity_target_image": "text_alignment", "clip_similarity_target_image_edit_part": "text_alignment_inside_legacy",
 }
 
 

@@ -57,21 +57,30 @@ class Task:
     mask: Path | Runs | None = None                     # what may change; None: the data set does not say
     kind: str = "edit"                                  # of change, in the data set's own words
     frames: tuple[int, int] | None = None               # the first and the one after the last, as a slice; None: all
+    every: int = 1                                      # of these, every so many is scored
 
 
-def masks(task: Task, border: bool = False) -> Tensor | None:
+def masks(task: Task, border: bool = False, size: Size | None = None) -> Tensor | None:
     """Where the edit may change something, (f h w), True there; None where the data set does not say.
 
-    All that is not black is inside, as the published scripts have it.  `border`: see `Runs.decoded`.
+    All that is not black is inside, as the published scripts have it.  `border`: see `Runs.decoded`.  size (width, height;
+    None: its own): scaled and cropped as a clip is; a pixel is inside where a part of it is.
     """
     import torch
 
     if task.mask is None:
         return None
     if isinstance(task.mask, Runs):
-        return torch.from_numpy(task.mask.decoded(border))[None]
-    start, stop = task.frames or (0, None)
-    return (Video.read(task.mask)[start:stop] > -1).any(1)
+        mask = torch.from_numpy(task.mask.decoded(border))[None]
+    else:
+        start, stop = task.frames or (0, None)
+        mask = (Video.read(task.mask)[start:stop] > -1).any(1)
+    if size is None or size == mask.shape[:0:-1]:
+        return mask
+    from PIL import Image, ImageOps
+
+    fit = lambda one: np.asarray(ImageOps.fit(Image.fromarray(one), size, Image.Resampling.BOX))
+    return torch.from_numpy(np.stack([fit(one) > 0 for one in mask.numpy().astype(np.uint8) * 255]))
 
 
 # What readers share

@@ -21,7 +21,7 @@ KINDS = {"style": "Style Change Caption", "object": "Object Change Caption", "ba
          "multiple": "Multiple Changes Caption"}
 FOLDERS = {"DAVIS": "DAVIS_480p", "YOUTUBE": "youtube_480p", "VIDEVO": "videvo_480p"}
 METRICS = {                                             # as `scripts/run_eval.py` names them
-    "clip_score_text": "clip_text", "clip_score_frame": "frame_consistency_all_pairs", "pick_score": "pickscore",
+    "clip_score_text": "text_alignment", "clip_score_frame": "frame_consistency_all_pairs", "pick_score": "pick_score",
 }
 
 

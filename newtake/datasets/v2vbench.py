@@ -16,9 +16,9 @@ from ..errors import BadInput
 from .task import Task, checked, file, found, text
 
 METRICS = {                                             # as its package names them; None: not computed
-    "aesthetic_score": None, "clip_consistency": "frame_consistency_adjacent_unprojected",
-    "dino_consistency": "object_consistency", "dover_score": None, "clip_text_alignment": "clip_text",
-    "pick_score": "pickscore", "viclip_text_alignment": None, "motion_alignment": "motion_alignment_legacy",
+    "aesthetic_score": None, "clip_consistency": "frame_consistency_unprojected",
+    "dino_consistency": "object_consistency", "dover_score": None, "clip_text_alignment": "text_alignment",
+    "pick_score": "pick_score", "viclip_text_alignment": None, "motion_alignment": "motion_alignment_legacy",
 }
 
 

@@ -19,6 +19,9 @@ class DDIMEdit(Method):
         with model.control(look(*self.setup.frames)):
             return self.setup.invert(model, z0, ask)
 
+    def path_key(self, ask):
+        return self.setup.path_key(ask)
+
     def idle(self, path, ask):
         names = [*ask.given, *["mask"] * (self.setup.mask is not None)]
         why = dict.fromkeys(names, "it edits no attention; another method does, such as fatezero")

@@ -40,6 +40,9 @@ class FromPath(Method):
             path = self.setup.invert(model, z0, ask if self.prompted else replace(ask, source=ask.null))
         return replace(path, words=words.source(path.steps)) if self.prompted and words.sums else path
 
+    def path_key(self, ask):
+        return self.setup.path_key(ask), self.prompted
+
     def idle(self, path, ask):
         unused = [name for name in ("weights", "shares") if name in ask.given]
         idle = dict.fromkeys(unused, "it edits no map of words; another method does, such as fatezero")

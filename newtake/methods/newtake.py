@@ -1,8 +1,8 @@
 """newtake's own: FateZero (Qi et al., ICCV 2023, arXiv 2303.09535) that looks first whether the shape changes.
 
-A quarter of the way to the clip the network is asked what it sees by the source's and by the target's prompt.  Where the answers
-differ inside the words' mask alone, as for another colour, the clip's attention keeps the shape; where they differ beyond it,
-the shape is let go.
+A quarter of the way to the clip the network is asked what it sees by the source's and by the target's prompt.  If the answers
+differ inside the words' mask alone, as for another colour, the clip's attention keeps the shape; if they differ beyond it, the
+shape is let go.
 """
 
 from __future__ import annotations

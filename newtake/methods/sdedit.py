@@ -29,6 +29,9 @@ class SDEdit(Method):
         ask.suits(z0)
         return Trajectory(model.levels(self.setup.steps)[-1:], [z0], fed=[])
 
+    def path_key(self, ask):
+        return "the clip", self.setup.steps, None if ask.mask is None else len(ask.mask)
+
     def idle(self, path, ask):
         names = [name for name in ask.given if name != "mask"] + [f"mask={self.setup.mask}"] * (self.setup.mask is not None)
         why = dict.fromkeys(names, "it edits no attention; another method does, such as fatezero")

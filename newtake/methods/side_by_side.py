@@ -42,6 +42,9 @@ class SideBySide(Method):
         with model.control(look(*self.setup.frames)):
             return self.setup.invert(model, z0, ask)
 
+    def path_key(self, ask):
+        return self.setup.path_key(ask)
+
     def idle(self, path, ask):
         return idle_words(self.setup, ask)
 

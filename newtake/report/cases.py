@@ -22,8 +22,10 @@ def cases(results: Results, folder: Path) -> str:
         return '<p class="quiet">No clips were kept.</p>'
     head = column(results, worst(results))
     flag = f" {FLAG}" if head.flags else ""
-    about = f"By {head.name}{flag}, the worst first, controls last. A clip shows the source, the edit and the true answer."
-    picks = "".join(pick(name, dict.fromkeys(str(row.get(name)) for row in shown)) for name in PICKS)
+    shows = "the source, the edit and the true answer" if "truth" in results["controls"] else "the source and the edit"
+    about = f"By {head.name}{flag}, the worst first, controls last. A clip shows {shows}."
+    named = [name for name in PICKS if any(row.get(name) is not None for row in shown)]
+    picks = "".join(pick(name, dict.fromkeys(str(row.get(name)) for row in shown)) for name in named)
     return f'<p>{escape(about)}</p><div class="pick">{picks}</div><div class="cases">{figures(results, shown, folder)}</div>'
 
 
@@ -61,9 +63,10 @@ def figure(row: Row, folder: Path, main: str, everything: str) -> str:
     kind = "control" if row.get("control") else row.get("difficulty")
     about = " · ".join(str(said) for said in (row["edit"], row["task"], kind) if said is not None)
     data = "".join(f' data-{name}="{escape(str(row.get(name)))}"' for name in PICKS)
+    prompts = " → ".join(escape(str(prompt)) for prompt in row.get("prompts") or ())
     fold = "frame by frame, all scores" if sheet else "all scores"
     return (f"<figure{data}>{clip}<figcaption><strong>{escape(str(row['method']))}</strong>{escape(seed)}<br>"
-            f'<span class="quiet">{escape(about)}</span>{main}'
+            f'<span class="quiet">{escape(about)}</span>{f"<br>{prompts}" if prompts else ""}{main}'
             f"<details><summary>{fold}</summary>{sheet}{everything}</details></figcaption></figure>")
 
 
@@ -76,13 +79,19 @@ def picture(path: str | None, folder: Path, what: str) -> str:
     """A picture inside the page, or "" for None.  BadInput where the file is no picture, or not in the folder."""
     if path is None:
         return ""
-    place = (folder / path).resolve()
-    if not place.is_relative_to(folder.resolve()):
-        raise BadInput(f"the results name {path}, which leads out of {folder}")
+    place = inside(folder, path)
     kind = place.suffix.lower()
     if kind not in KINDS or not place.is_file():
         raise BadInput(f"the results name {path}, which is no picture in {folder}; wanted is {' '.join(KINDS)}")
     if not (content := place.read_bytes()).startswith(STARTS[kind]):
         raise BadInput(f"{path} is not what its name says; the results name it as a picture")
-    inside = f"data:{KINDS[kind]};base64,{b64encode(content).decode()}"
-    return f'<img loading="lazy" decoding="async" alt="{escape(what)}" src="{inside}">'
+    data = f"data:{KINDS[kind]};base64,{b64encode(content).decode()}"
+    return f'<img loading="lazy" decoding="async" alt="{escape(what)}" src="{data}">'
+
+
+def inside(folder: Path, path: str) -> Path:
+    """A file that results name.  BadInput where it is not in their folder."""
+    place = (folder / path).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise BadInput(f"the results name {path}, which leads out of {folder}")
+    return place

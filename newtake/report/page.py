@@ -11,10 +11,10 @@ from pathlib import Path
 
 from .cases import cases
 from .scatter import scatter
-from .tables import FLAG, Cell, Column, Results, Table, checked, tables
+from .tables import FLAG, Cell, Column, Results, Table, checked, tables, unmeasured
 
-PARTS = {"ranking": "Ranking", "scatter": "Fidelity and editability", "tables": "Tables", "flags": "Flags", "cases": "Cases",
-         "environment": "Environment"}
+PARTS = {"ranking": "Ranking", "scatter": "Fidelity and editability", "tables": "Tables", "missing": "Not measured",
+         "flags": "Flags", "cases": "Cases", "environment": "Environment"}
 
 
 def html(results: Results, folder: Path = Path()) -> str:
@@ -41,11 +41,13 @@ def body(results: Results, folder: Path) -> dict[str, str]:
     folded = "".join(f"<details open><summary><h3>{escape(one.title)}</h3></summary>{drawn(one)}</details>" for one in tasks)
     flags = dict.fromkeys(line for table in (first, everything) for line in table.flags)
     facts = "".join(f"<dt>{escape(str(n))}</dt><dd>{escape(str(value))}</dd>" for n, value in results["environment"].items())
+    missing = "".join(f"<li>{escape(line)}</li>" for line in unmeasured(results))
     made = {
-        "ranking": f'<p class="formula">{escape(results["formula"])}</p>{drawn(first, bars(results))}'
+        "ranking": f'<p class="formula">{escape(results["formula"])}</p>{drawn(first, bars(results)) if first.rows else ""}'
                    '<p class="quiet">Italics: controls, which are no edits.</p>',
         "scatter": scatter(results) if results.get("scatter") else "",
         "tables": f"<h3>{everything.title}</h3>{drawn(everything)}{folded}",
+        "missing": f"<ul>{missing}</ul>" if missing else "",
         "flags": "<p>A control that changes nothing, or destroys, should lose. Under these metrics it does not, so they cannot "
                  f"rank editors by themselves.</p>{listed(list(flags))}" if flags else "",
         "cases": cases(results, folder),
@@ -75,7 +77,7 @@ def drawn(table: Table, extra: list[str] | None = None) -> str:
         cells = "".join(filled(cell, column) for cell, column in zip(row, table.columns, strict=True))
         kind = ' class="control"' if number in table.controls else ""
         rows.append(f"<tr{kind}>{cells}{extra[number] if extra else ''}</tr>")
-    about = "" if table.title == "Ranking" else f'<p class="quiet">{escape(table.about)}.</p>'
+    about = "" if table.title == "Ranking" else f'<p class="quiet">{escape(table.about.rstrip("."))}.</p>'
     return (f'{about}<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
             f"{listed(table.flags)}")
 
@@ -84,7 +86,7 @@ def heading(column: Column) -> str:
     name = ' class="name"' if column.name == "method" else ""
     unit = f'<span class="unit">{escape(column.unit)}</span>' if column.unit else ""
     flag = f' <span class="flag" title="{escape("; ".join(column.flags))}">{FLAG}</span>' if column.flags else ""
-    arrow = f" {column.arrow}" if column.arrow else ""
+    arrow = f"&nbsp;{column.arrow}" if column.arrow else ""
     return (f'<th scope="col"{name} title="{escape(column.about)}"><button type="button">{escape(column.name)}{arrow}'
             f"{flag}{unit}</button></th>")
 

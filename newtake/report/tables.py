@@ -67,8 +67,8 @@ def checked(results: Results) -> Results:
 
 
 def tables(results: Results) -> list[Table]:
-    """The ranking, the table of all edits, and one a task."""
-    made = [ranking(results), scores(results, "All edits", results["rows"])]
+    """The ranking, the table of all edits, that of sets where there is one, and one a task."""
+    made = [ranking(results), scores(results, "All edits", results["rows"]), *over_sets(results)]
     return made + [scores(results, f"Task: {task}", [row for row in results["rows"] if row["task"] == task])
                    for task in results["tasks"]]
 
@@ -107,6 +107,21 @@ def scores(results: Results, title: str, rows: Sequence[Row]) -> Table:
     return Table(title, heads, tuple(zip((Cell(name) for name in names), *cells, strict=True)), controls, about)
 
 
+def over_sets(results: Results) -> list[Table]:
+    """Metrics of all edits of a method together: a table, or none."""
+    found: Mapping[str, Any] = results.get("sets") or {"of": {}}
+    names = [name for name in order(results) if name in found["of"]]
+    if not names:
+        return []
+    heads = [heading(metric, told) for metric, told in found["metrics"].items()]
+    values = [{name: Mean(found["of"][name][head.name], nan, nan, 1) for name in names
+               if found["of"][name].get(head.name) is not None} for head in heads]
+    cells = [filled(results, *column, names) for column in zip(heads, values, strict=True)]
+    controls = frozenset(i for i, name in enumerate(names) if name in results["controls"])
+    rows = tuple(zip((Cell(name) for name in names), *cells, strict=True))
+    return [Table("Sets of edits", (Column("method"), *heads), rows, controls, found["about"])]
+
+
 def filled(results: Results, head: Column, found: Mapping[str, Mean], names: Iterable[str]) -> list[Cell]:
     """A column of cells, the best method's marked."""
     shown, sign = written([end for m in found.values() for end in (m.value, m.low, m.high)]), -1 if head.arrow == "↓" else 1
@@ -128,9 +143,18 @@ def order(results: Results) -> list[str]:
 
 def column(results: Results, metric: str) -> Column:
     """A metric's heading, with what is to be said against it."""
-    told = results["metrics"][metric]
-    arrow = {True: "↑", False: "↓"}.get(told.get("higher_is_better"), "")
-    return Column(metric, told.get("unit") or "", arrow, told.get("what") or "", flags(results, metric))
+    return heading(metric, results["metrics"][metric], flags(results, metric))
+
+
+def heading(metric: str, told: Mapping[str, Any], flags: tuple[str, ...] = ()) -> Column:
+    higher = told.get("higher_is_better")
+    arrow = "" if higher is None else "↑" if higher else "↓"
+    return Column(metric, told.get("unit") or "", arrow, told.get("what") or "", flags)
+
+
+def unmeasured(results: Results) -> list[str]:
+    """A line for each metric of the benchmark that there is no number of, and why."""
+    return [f"{metric}: {why}" for metric, why in results.get("missing", {}).items()]
 
 
 def flags(results: Results, metric: str) -> tuple[str, ...]:

@@ -36,12 +36,16 @@ class Judge(nn.Module):
         self.body = nn.Sequential(nn.Conv2d(3, 24, 3, 1, 1), *blocks)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * 96, len(known) + 1) for name, known in ATTRIBUTES.items()})
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Pictures (b 3 h w) in [-1, 1] -> logits by attribute, the last of each for none."""
+    def features(self, x: Tensor) -> Tensor:
+        """Pictures (b 3 h w) in [-1, 1] -> (b 192)."""
         if x.shape[-2:] != (SIDE, SIDE):
             x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", antialias=True)
         y = self.body(x)
-        y = torch.cat([y.mean((-2, -1)), y.amax((-2, -1))], 1)
+        return torch.cat([y.mean((-2, -1)), y.amax((-2, -1))], 1)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Pictures (b 3 h w) in [-1, 1] -> logits by attribute, the last of each for none."""
+        y = self.features(x)
         return {name: head(y) for name, head in self.heads.items()}
 
     @torch.no_grad()

@@ -1,0 +1,185 @@
+"""`newtake bench FOLDER --layout NAME`: methods on a published data set, each of its own metrics under its own name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from importlib.util import find_spec
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from ..datasets import LAYOUTS, METRICS, Runs, Task, masks
+from ..errors import BadInput
+from ..methods.method import Method
+from ..metrics import METRICS as OURS
+from ..metrics import Material, scores
+from ..metrics.clip import load as clip
+from ..metrics.networks import located
+from ..metrics.perceptual import lpips
+from ..metrics.structure import dino_keys, dinov2_objects
+from ..models.unet import UNet
+from ..record import hash_of
+from ..run import native_size, round_trip
+from ..track import track
+from ..video import Video
+from .ranking import about, unranked
+from .rows import Case, Rows, Scores, undone, write
+
+FIRST = ("text_alignment", "frame_accuracy")            # by which cases are ordered, where they are measured
+NETWORKS: dict[str, tuple[str, str, Callable[..., Any]]] = {    # of `Material`: what it is, its option, what reads it
+    "clip": ("a CLIP", "--clip-model", clip),
+    "pick": ("PickScore's CLIP", "--network pick=WHERE", clip),
+    "keys": ("DINO", "--network keys=WHERE", dino_keys),
+    "objects": ("DINOv2", "--network objects=WHERE", dinov2_objects),
+    "lpips": ("LPIPS' weights", "--network lpips=TRUNK,LAYERS", lambda both, trust: lpips(*pair(both), "squeeze", trust)),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared on a data set.  methods: a name for each; networks: where those of `NETWORKS` are that there are.
+
+    BadInput where the data set cannot be read, does not say what a clip shows, or nothing of it could be measured.
+    """
+
+    layout: str
+    folder: Path
+    methods: dict[str, Method]
+    many: int | None = None                             # the first so many edits alone
+    seeds: int = 1
+    frames: int | None = None                           # at most so many of a clip; None: as the benchmark has them
+    size: tuple[int, int] | None = None                 # width, height; None: the model's own area in the clip's aspect
+    networks: Mapping[str, str] = field(default_factory=dict)
+    trust: bool = False
+
+    def __post_init__(self):
+        if self.layout not in LAYOUTS:
+            raise BadInput(f"unknown layout {self.layout!r}; known are {', '.join(LAYOUTS)}")
+        if unknown := [name for name in self.networks if name not in NETWORKS]:
+            raise BadInput(f"unknown network {unknown[0]!r} to score with; known are {', '.join(NETWORKS)}")
+        if not self.measured:
+            raise BadInput(f"nothing of {self.layout} can be measured: " +
+                           "; ".join(f"{name} {why}" for name, why in self.missing.items()))
+        for task in self.tasks:
+            said(task)
+
+    @cached_property
+    def tasks(self) -> list[Task]:
+        return LAYOUTS[self.layout](self.folder)[:self.many]
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """The benchmark's metrics that can be had: its name, and ours."""
+        return {name: ours for name, ours in METRICS[self.layout].items() if ours is not None and name not in self.missing}
+
+    @cached_property
+    def missing(self) -> dict[str, str]:
+        """The others, with what they lack."""
+        found = {}
+        for name, ours in METRICS[self.layout].items():
+            needs = ["a network that is not part of newtake"] if ours is None else map(self.lacking, OURS[ours].needs)
+            if lacks := ", ".join(filter(None, needs)):
+                found[name] = f"needs {lacks}"
+        return found
+
+    def lacking(self, need: str) -> str:
+        """What would have to be given for this; "" where it is there."""
+        if need in NETWORKS:
+            return "" if need in self.networks else f"{NETWORKS[need][0]}: {NETWORKS[need][1]}"
+        if need == "mask":
+            return "" if any(task.mask is not None for task in self.tasks) else "masks, which the data set does not have"
+        return "" if need != "opencv" or find_spec("cv2") else 'OpenCV: pip install "newtake[metrics]"'
+
+    @cached_property
+    def hashes(self) -> dict[Path, str]:
+        """Of clips and masks."""
+        return {path: hash_of(path) for task in self.tasks for path in {task.clip, task.mask} if isinstance(path, Path)}
+
+    @cached_property
+    def seers(self) -> list[str]:
+        """Hashes of the networks."""
+        files = [Path(part) for part in pair(self.networks["lpips"])] if "lpips" in self.networks else []
+        folders = [located(path) for name, path in self.networks.items() if name != "lpips"]
+        return [hash_of(path) for path in (*files, *folders)]
+
+    @property
+    def version(self) -> str:
+        """Of the data set as it lies there: its clips, masks and prompts."""
+        told = [(task.name, task.kind, *self.decided(task)) for task in self.tasks]
+        return sha256(json.dumps(told).encode()).hexdigest()[:12]
+
+    def decided(self, task: Task) -> tuple[Any, ...]:
+        """What decides an edit, as JSON knows it."""
+        mask = task.mask.runs if isinstance(task.mask, Runs) else task.mask and self.hashes[task.mask]
+        return self.hashes[task.clip], mask, said(task), task.target, task.frames, task.every
+
+    def clip(self, task: Task, model: UNet) -> Video:
+        """As many frames as the benchmark and the plan have, in the plan's size or the model's own."""
+        whole = Video.read(task.clip)
+        numbers = range(len(whole))[slice(*task.frames or (None,))][:self.frames]
+        return Video.read(task.clip, len(numbers), numbers[0], 1, self.size or native_size(whole.size, model))
+
+    def carried_out(self, model: UNet, out: Path) -> Published:
+        return Published(self, model, out)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A plan, carried out with a model in a folder: rows, clips, results.json."""
+
+    plan: Plan
+    model: UNet
+    out: Path
+
+    def results(self) -> dict[str, Any]:
+        """What `newtake.report` reads."""
+        plan, runs, rows = self.plan, Rows(self.plan.methods, self.plan.seeds, self.model, self.out), []
+        networks = {name: NETWORKS[name][2](path, plan.trust) for name, path in plan.networks.items()}
+        for task in track(plan.tasks, "edits of the benchmark"):
+            rows += runs.of(self.case(task, networks))
+        many = "" if plan.many is None else f", the first {plan.many}"
+        known = {name: about(ours) for name, ours in plan.measured.items()}
+        first = [name for ours in FIRST for name in known if plan.measured[name] == ours]
+        asked = {"frames": plan.frames or "as published", "size": "the model's own" if plan.size is None else list(plan.size)}
+        called = {NETWORKS[name][0]: Path(path).name for name, path in plan.networks.items()}
+        told = {"benchmark": plan.layout, "title": f"{plan.layout}{many}", "version": plan.version,
+                "tasks": [*dict.fromkeys(task.kind for task in plan.tasks)], "missing": plan.missing,
+                "environment": runs.environment(**asked, **called), **unranked(rows, known, first)}
+        write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
+        return told
+
+    def case(self, task: Task, networks: Mapping[str, Any]) -> Case:
+        plan, video, scored = self.plan, self.plan.clip(task, self.model), slice(None, None, task.every)
+        source, mask = video[:], masks(task, border=plan.layout == "pie", size=video.size)
+        there = Material(source[scored], source[scored], mask=None if mask is None else mask[:len(video)][scored],
+                         target=task.target, caption=said(task), **networks)
+        told = dict(benchmark=plan.layout, clip=plan.decided(task), frames=len(video), size=video.size, metrics=plan.measured,
+                    networks=plan.seers)
+        undo = {"round trip of the source": round_trip(self.model, source), **undone(source)}
+        return Case(task.name, task.kind, video, said(task), task.target,
+                    lambda edit: measure(replace(there, edit=edit[scored]), plan.measured), undo, told)
+
+
+def measure(material: Material, names: Mapping[str, str]) -> Scores:
+    """By the benchmark's names; None where a score is undefined, has no end, or what it needs is not there."""
+    found = scores(material, list(dict.fromkeys(ours for ours in names.values() if not OURS[ours].missing(material))))
+    return {own: found[ours] if isfinite(found.get(ours, float("nan"))) else None for own, ours in names.items()}
+
+
+def said(task: Task) -> str:
+    """What the clip shows.  BadInput where the data set does not say."""
+    if task.source is None:
+        raise BadInput(f"the data set does not say what the clip of {task.name} shows; give every edit a source prompt")
+    return task.source
+
+
+def pair(both: str) -> tuple[str, str]:
+    """The trunk's file and the layers' of LPIPS."""
+    trunk, comma, heads = both.partition(",")
+    if not (trunk and comma and heads):
+        raise BadInput(f"LPIPS is two files, lpips=TRUNK,LAYERS: torchvision's squeezenet1_1 and the paper's; not {both!r}")
+    return trunk, heads

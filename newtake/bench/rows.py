@@ -1,0 +1,113 @@
+"""Rows of a benchmark: what an edit scored and cost, and a clip to look at it.
+
+A row is kept as soon as it is there, under a name made of all that decides it; so a run that was killed goes on, and a method
+that is added later costs only itself.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..aside import aside
+from ..methods.configuring import values
+from ..methods.method import Method, name_of
+from ..models.unet import UNet
+from ..record import peak_memory, versions
+from ..run import Paths, edited
+from ..video import Video, compare
+
+Scores = dict[str, float | None]                        # None: undefined, or without end
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One edit of a benchmark, as methods are given it."""
+
+    name: str
+    task: str                                           # the kind of edit
+    video: Video
+    source: str
+    target: str
+    scored: Callable[[Tensor], Scores]                  # frames (f 3 h w) in [-1, 1] -> their scores
+    controls: Mapping[str, Tensor]                      # clips that are no edits, (f 3 h w)
+    told: Mapping[str, Any]                             # what decides its rows, beside the method, the seed and the model
+    difficulty: str | None = None
+    beside: tuple[Video, ...] = ()                      # shown to the right of an edit: the true answer
+    exact: bool = False                                 # its edits are kept to the bit as well: see `Rows.edit`
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Methods, by a name for each, carried out with a model in a folder."""
+
+    methods: Mapping[str, Method]
+    seeds: int
+    model: UNet
+    out: Path
+
+    def of(self, case: Case) -> list[dict[str, Any]]:
+        """Controls, then methods, each with every seed.  Inversions that they have in common are made once."""
+        rows, paths = [row(case, name, case.scored(made), control=True) for name, made in case.controls.items()], {}
+        for name, method in self.methods.items():
+            rows += [row(case, name, **self.kept(case, method, seed, paths)) for seed in range(self.seeds)]
+        return rows
+
+    def kept(self, case: Case, method: Method, seed: int, paths: Paths) -> dict[str, Any]:
+        """Scores and costs of an edit; where it was not made before it is, with a clip of it beside source and truth."""
+        told = dict(edit=case.name, seed=seed, method=name_of(type(method)), settings=values(method),
+                    model=self.model.hash, dtype=str(self.model.dtype), **case.told)
+        key = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        path, clip = self.out / "rows" / f"{key}.json", Path("clips") / f"{key}.webp"
+        if not path.exists():
+            done = edited(case.video, case.source, [case.target], method, self.model, seed, paths)
+            made = done.videos[0][:].clamp(-1, 1)
+            (self.out / clip).parent.mkdir(parents=True, exist_ok=True)
+            compare(case.video, [done.videos[0], *case.beside], self.out / clip)
+            if case.exact:
+                (self.out / "edits").mkdir(exist_ok=True)
+                done.videos[0].write(self.out / "edits" / clip.name, lossless=True)
+            write(path, json.dumps({
+                "scores": case.scored(made), "seed": seed, "clip": str(clip), "evaluations": done.evaluations,
+                "seconds": round(sum(done.seconds.values()), 2), "peak_memory_mb": peak_memory(self.model.device.type) >> 20},
+                allow_nan=False))
+        return json.loads(path.read_text())
+
+    def edit(self, row: Mapping[str, Any]) -> Tensor | None:
+        """The edit of a row, (f 3 h w), to 8 bits; None where it was not kept."""
+        path = self.out / "edits" / Path(row["clip"] or "none").name
+        return Video.read(path)[:] if path.exists() else None
+
+    def environment(self, **more: Any) -> dict[str, Any]:
+        """What a report says of the machine and the settings."""
+        settings = {f"settings of {name}": json.dumps(values(method)) for name, method in self.methods.items()}
+        model = self.model
+        return {**versions(), "machine": platform.machine(), "threads": torch.get_num_threads(), "device": str(model.device),
+                "dtype": str(model.dtype).removeprefix("torch."), "model": model.hash[:12], **more, **settings}
+
+
+def undone(source: Tensor) -> dict[str, Tensor]:
+    """Clips (f 3 h w) that are no edits of the source: what a metric says of them says what the metric is worth."""
+    order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
+    return {"identity": source, "frozen": source[:1].expand_as(source), "shuffled": source[order],
+            "black": torch.full_like(source, -1)}
+
+
+def row(case: Case, method: str, scores: Scores, control: bool = False, **costs: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(("seed", "evaluations", "seconds", "peak_memory_mb", "clip", "sheet"))
+    return {"edit": case.name, "task": case.task, "difficulty": case.difficulty, "method": method, "control": control,
+            "prompts": [case.source, case.target], "scores": scores, **nothing, **costs}
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with aside(path) as part:
+        part.write_text(text, encoding="utf-8")
