@@ -25,7 +25,8 @@ app.add_typer(world, name="world")
 Option = typer.Option
 CANCELLED = 130                                         # what typer returns after an interrupt
 Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of pictures, or one picture")]
-Source = Annotated[str, Option("--source", help="what the clip shows")]
+Source = Annotated[str | None, Option("--source", help="what the clip shows; with tiny it can be read out of it")]
+Captioner = Annotated[str | None, Option("--captioner", help="who reads it: tiny, or a folder or hub id of BLIP or BLIP-2")]
 Out = Annotated[Path | None, Option("--out", help="the run folder; by default a new one in runs/")]
 Method = Annotated[str, Option("--method", help="see `newtake methods`")]
 Settings = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="a setting of the method; may be repeated")]
@@ -50,7 +51,7 @@ Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 @app.command()
 def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it should become; several share an inversion")],
-         source: Source = "",
+         source: Source = None, captioner: Captioner = None,
          method: Method = "newtake", set: Settings = [], model: Model = "tiny", norms: Norms = None,
          frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None,
          dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, weight: Weights = [], share: Shares = [],
@@ -59,12 +60,12 @@ def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it s
     """Edit a clip: what it shows becomes what the target says."""
     from .record import Job
 
-    if not source.strip():
+    if source is not None and not source.strip():
         raise BadInput('say what the clip shows: --source "a red car on the grass"')
     job = Job(clip, source, tuple(target), method, pairs(set, "--set"), tuple(word), tuple(spare), mask,
               numbers(weight, "--weight"), numbers(share, "--share"), model, norms, frames, start, stride, pixels(size), seed,
               device, dtype)
-    carry_out(job, out, as_json, download, trust)
+    carry_out(job, out, as_json, download, trust, captioner)
 
 
 @app.command()
@@ -104,6 +105,20 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
         tell("the same bits as before")
     else:
         tell("not the same bits as before: compare versions, machine and dtype in both run.json")
+
+
+@app.command()
+def caption(clip: Clip, captioner: Captioner = "tiny", frames: Frames = None, start: Start = 0, stride: Stride = 1,
+            device: Device = None, download: Download = False, trust: Trust = False, as_json: Json = False):
+    """Say what a clip shows, in a sentence."""
+    from .captions import TINY
+    from .captions import captioner as load
+    from .video import Video
+    from .world.grammar import read
+
+    who = captioner or TINY
+    said = load(who, device, download, trust)(Video.read(clip, frames, start, stride))
+    say({"caption": said} | ({"style": "plain"} | read(said) if who == TINY else {}), as_json, said)
 
 
 @app.command()
@@ -176,14 +191,17 @@ def score(edit: Annotated[Path, typer.Argument(help="the edited clip")],
           target: Annotated[str | None, Option("--target", help="what it should show")] = None,
           source: Annotated[str | None, Option("--source", help="what the clip shows")] = None,
           mask: Annotated[Path | None, Option("--mask", help="what might change, white in a picture or clip")] = None,
-          clip_model: Annotated[str | None, Option("--clip-model", help="a CLIP: a folder or a cached hub id")] = None,
+          clip_model: Annotated[str | None, Option("--clip-model", help="a CLIP: a folder or a cached hub id; "
+                                                   "by default the world's, where the prompts are in its words")] = None,
           trust: Trust = False, as_json: Json = False):
     """What the metrics say of one edit: all that what is given allows."""
     from math import isfinite
 
     from .bench.score import score, table
+    from .show import noted
 
-    found = score(edit, clip, truth, mask, target, source, clip_model, trust)
+    with noted(tell):
+        found = score(edit, clip, truth, mask, target, source, clip_model, trust)
     say({name: value if isfinite(value) else None for name, value in found.items()}, as_json, table(found))
 
 
@@ -207,13 +225,14 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
 
 # What commands share
 
-def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False, trust: bool = False) -> dict[str, Any]:
+def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False, trust: bool = False,
+              captioner: str | None = None) -> dict[str, Any]:
     from .run import new_folder, run
     from .show import shown
 
     out = out or new_folder(job)
     with shown():
-        record = run(job, out, download, trust)
+        record = run(job, out, download, trust, captioner)
     for note in record["notes"]:
         tell(note)
     files = [out / edit["file"] for edit in record["edits"]]

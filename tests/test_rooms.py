@@ -13,7 +13,7 @@ ORDER = [
     {"cli", "studio"},
     {"bench"},
     {"run", "sweep", "show"},
-    {"record", "report"},
+    {"record", "report", "captions"},
     {"methods", "metrics", "world", "datasets"},
     {"inversion", "tuning"},
     {"models"},

@@ -19,16 +19,18 @@ import torch
 from torch import Tensor
 
 from ..aside import aside
+from ..captions.world import load_if_trained
 from ..methods.configuring import values
 from ..methods.method import Method, name_of
 from ..metrics import METRICS, Material, scores
 from ..metrics.perceptual import LayerDistance
 from ..models.unet import UNet
-from ..record import peak_memory, versions
+from ..record import hash_of, peak_memory, versions
 from ..run import edited, round_trip
 from ..track import track
 from ..video import compare
 from ..world import judge as judges
+from ..world import weights
 from ..world.benchmark import VERSION, Split, WorldEdit, edits
 from ..world.clips import video
 from ..world.judge import ATTRIBUTES
@@ -63,9 +65,9 @@ class World:
     def results(self) -> dict[str, Any]:
         """What `newtake.report` reads."""
         plan, judge, rows = self.plan, judges.load(), []
-        tasks, looks = plan.edits(self.model.native), LayerDistance(judge.body, side=judges.SIDE)
+        tasks, looks, clip = plan.edits(self.model.native), LayerDistance(judge.body, side=judges.SIDE), load_if_trained()
         for task in track(tasks, "edits of the benchmark"):
-            there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks)
+            there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks, clip=clip)
             for name, made in controls(there, self.model).items():
                 rows.append(row(task, name, scored(task, made, there, judge), control=True))
             for name, method in plan.methods.items():
@@ -81,6 +83,7 @@ class World:
         """Scores and costs of an edit; where it was not made before it is, with a clip of it beside source and truth."""
         told = dict(version=VERSION, edit=task.name, split=self.plan.split, frames=self.plan.frames, seed=seed,
                     method=name_of(type(method)), settings=values(method), model=self.model.hash, dtype=str(self.model.dtype))
+        told |= {"clip": hash_of(weights.clip())} if there.clip is not None else {}
         key = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
         path, clip = self.out / "rows" / f"{key}.json", Path("clips") / f"{key}.webp"
         if not path.exists():
