@@ -19,7 +19,8 @@ WHO = {TINY: "the world's CLIP"}
 def captioner(what: str = TINY, device: str | None = None, download: bool = False, trust: bool = False) -> Captioner:
     """Who says what a clip shows: the world's CLIP (tiny), or BLIP or BLIP-2 from a folder or a cached hub id.
 
-    A hub id is fetched with `download` only, pickles are read with `trust` only.  Raises BadInput.
+    A hub id is fetched with `download` only, pickles are read with `trust` only.  `device`: of BLIP; the world's CLIP is small,
+    and stays on the processor.  Raises BadInput.
     """
     if what == TINY:
         from .world import Reader, load
