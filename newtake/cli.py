@@ -6,7 +6,6 @@ Exit codes: 0 done, 2 bad input (one line), 130 cancelled, 1 our own fault.
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,42 +15,49 @@ import typer
 
 from .aside import aside
 from .errors import BadInput
+from .options import (
+    Captioner,
+    Clip,
+    ClipModel,
+    Device,
+    Download,
+    Dtype,
+    Frames,
+    Json,
+    Mask,
+    Method,
+    Model,
+    Norms,
+    Option,
+    Out,
+    Seed,
+    Settings,
+    Shares,
+    Size,
+    Source,
+    Spared,
+    Start,
+    Stride,
+    Trust,
+    Weights,
+    Words,
+    numbers,
+    pairs,
+    pixels,
+    typed,
+)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Edit a real video with words.")
 world = typer.Typer(rich_markup_mode=None, help="The miniature world: clips whose edits have true answers.")
 app.add_typer(world, name="world")
 
-Option = typer.Option
 CANCELLED = 130                                         # what typer returns after an interrupt
-Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of pictures, or one picture")]
-Source = Annotated[str, Option("--source", help="what the clip shows")]
-Out = Annotated[Path | None, Option("--out", help="the run folder; by default a new one in runs/")]
-Method = Annotated[str, Option("--method", help="see `newtake methods`")]
-Settings = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="a setting of the method; may be repeated")]
-Model = Annotated[str, Option("--model", help="tiny, a diffusers folder, a .safetensors file, or a cached hub id")]
-Frames = Annotated[int | None, Option("--frames", help="how many frames; by default all")]
-Start = Annotated[int, Option("--start", help="the first frame")]
-Stride = Annotated[int, Option("--stride", help="every so many frames")]
-Size = Annotated[str | None, Option("--size", metavar="WxH", help="by default the network's own area in the clip's aspect")]
-Seed = Annotated[int, Option("--seed")]
-Device = Annotated[str | None, Option("--device", help="cpu, cuda, mps; by default the best there is")]
-Dtype = Annotated[str | None, Option("--dtype", help="fp32, bf16 or fp16; by default what the device is best at")]
-Norms = Annotated[str | None, Option("--norms", help="group norms over a frame or the clip; by default as the checkpoint is")]
-Mask = Annotated[str | None, Option("--mask", help="what may change, white in a picture or clip like the clip; default: words")]
-Spared = Annotated[list[str], Option("--spare", metavar="WORD", help="that is left alone where the edit is masked")]
-Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
-Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
-Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
-Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
-Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]
-ClipModel = Annotated[str | None, Option("--clip-model", help="a CLIP to score with: a folder or a cached hub id")]
-Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 
 @app.command()
 def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it should become; several share an inversion")],
-         source: Source = "",
+         source: Source = None, captioner: Captioner = None,
          method: Method = "newtake", set: Settings = [], model: Model = "tiny", norms: Norms = None,
          frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None,
          dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, weight: Weights = [], share: Shares = [],
@@ -60,12 +66,12 @@ def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it s
     """Edit a clip: what it shows becomes what the target says."""
     from .record import Job
 
-    if not source.strip():
+    if source is not None and not source.strip():
         raise BadInput('say what the clip shows: --source "a red car on the grass"')
     job = Job(clip, source, tuple(target), method, pairs(set, "--set"), tuple(word), tuple(spare), mask,
               numbers(weight, "--weight"), numbers(share, "--share"), model, norms, frames, start, stride, pixels(size), seed,
               device, dtype)
-    carry_out(job, out, as_json, download, trust)
+    carry_out(job, out, as_json, download, trust, captioner)
 
 
 @app.command()
@@ -108,6 +114,20 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
 
 
 @app.command()
+def caption(clip: Clip, captioner: Captioner = "tiny", frames: Frames = None, start: Start = 0, stride: Stride = 1,
+            device: Device = None, download: Download = False, trust: Trust = False, as_json: Json = False):
+    """Say what a clip shows, in a sentence."""
+    from .captions import TINY
+    from .captions import captioner as load
+    from .video import Video
+    from .world.grammar import read
+
+    who = captioner or TINY
+    said = load(who, device, download, trust)(Video.read(clip, frames, start, stride))
+    say({"caption": said} | ({"style": "plain"} | read(said) if who == TINY else {}), as_json, said)
+
+
+@app.command()
 def methods(name: Annotated[str | None, typer.Argument(help="one of them, with its settings")] = None, as_json: Json = False):
     """The editing methods and the inversions; with a name its settings, their defaults and its paper."""
     from .inversion import INVERSIONS
@@ -147,7 +167,7 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
           frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; of a data set as published")] = None,
           size: Size = None, device: Device = None, dtype: Dtype = None, clip_model: ClipModel = None,
           network: Annotated[list[str], Option("--network", metavar="NAME=WHERE", help="pick, keys, objects or lpips")] = [],
-          trust: Trust = False,
+          captioner: Captioner = None, trust: Trust = False,
           out: Annotated[Path, Option("--out", help="a folder: results.json, report.html, and what is gone on from")]
           = Path("runs/bench"), as_json: Json = False):
     """Score methods on the world's edits, or on a published data set.  Killed, the same command goes on."""
@@ -160,9 +180,9 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     methods = {name: spelled(name, **pairs(set, "--set")) for name in method or METHODS}
     many = world.SMALL if small else None
     if layout is None:
-        plan = world.plan(what, methods, split, many, seeds, frames, size is None and not networks)
+        plan = world.plan(what, methods, split, many, seeds, frames, size is None and not networks and captioner is None)
     else:
-        plan = published.Plan(layout, Path(what), methods, many, seeds, frames, pixels(size), networks, trust)
+        plan = published.Plan(layout, Path(what), methods, many, seeds, frames, pixels(size), networks, trust, captioner)
     with shown():
         results = plan.carried_out(load(model, device, dtype), out).results()
     print_report(results, out, out / "report.html", as_json)
@@ -193,8 +213,10 @@ def score(edit: Annotated[Path, typer.Argument(help="the edited clip")],
     from math import isfinite
 
     from .bench.score import score, table
+    from .show import noted
 
-    found = score(edit, clip, truth, mask, target, source, clip_model, trust)
+    with noted(tell):
+        found = score(edit, clip, truth, mask, target, source, clip_model, trust)
     say({name: value if isfinite(value) else None for name, value in found.items()}, as_json, table(found))
 
 
@@ -218,13 +240,14 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
 
 # What commands share
 
-def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False, trust: bool = False) -> dict[str, Any]:
+def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False, trust: bool = False,
+              captioner: str | None = None) -> dict[str, Any]:
     from .run import new_folder, run
     from .show import shown
 
     out = out or new_folder(job)
     with shown():
-        record = run(job, out, download, trust)
+        record = run(job, out, download, trust, captioner)
     for note in record["notes"]:
         tell(note)
     files = [out / edit["file"] for edit in record["edits"]]
@@ -251,35 +274,6 @@ def say(result: Any, as_json: bool, text: str) -> None:
 
 def tell(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def typed(value: Any) -> str:
-    """A value as `--set` takes it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value).lower()
-
-
-def pairs(given: Sequence[str], option: str) -> dict[str, str]:
-    """NAME=VALUE, each."""
-    if wrong := [one for one in given if "=" not in one.strip("=")]:
-        raise BadInput(f"{option} takes NAME=VALUE, not {wrong[0]!r}")
-    return dict(one.split("=", 1) for one in given)
-
-
-def numbers(given: Sequence[str], option: str) -> dict[str, float]:
-    try:
-        return {name: float(value) for name, value in pairs(given, option).items()}
-    except ValueError:
-        raise BadInput(f"{option} takes WORD=NUMBER, not {', '.join(given)}") from None
-
-
-def pixels(size: str | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    found = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size)
-    both = (int(found[1]), int(found[2])) if found else (0, 0)
-    if 0 in both:
-        raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
-    return both
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -29,7 +29,7 @@ class Job:
     """All that decides the bits of an edit.  Plain data: run.json holds it, `rerun` reads it."""
 
     clip: str
-    source: str                                         # what the clip shows
+    source: str | None                                  # what the clip shows; None: as a captioner reads it
     targets: tuple[str, ...]                            # what it should become; all of them share one inversion
     method: str = "newtake"                             # its name
     settings: Mapping[str, Any] = field(default_factory=dict)   # of the method, by name; the rest are its defaults
@@ -62,8 +62,9 @@ class Edit:
     seconds: dict[str, float]                           # by part of the work
 
 
-def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Mapping[str, str | None]) -> dict[str, Any]:
-    """hashes: of the clip and the mask as they were read."""
+def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Mapping[str, str | None],
+           captioner: str | None = None) -> dict[str, Any]:
+    """hashes: of the clip and the mask as they were read; captioner: who read the source, None: it was said."""
     import torch
 
     from .methods.configuring import values
@@ -75,6 +76,7 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
     return {
         "format": FORMAT,
         "job": asdict(job) | method | {"norms": model.norms} | names,
+        "source_read_by": captioner and said_as(captioner),
         "clip": {"sha256": hashes["clip"], "frames": len(done.source), "size": list(done.source.size)},
         "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
         "mask": hashes["mask"],

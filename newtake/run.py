@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from math import isfinite
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .aside import aside, free
 from .errors import BadInput, Note
-from .record import Edit, Job, hash_of, record
+from .record import Edit, Job, hash_of, record, said_as
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,18 +35,23 @@ Paths = dict[Hashable, tuple["Trajectory", int, float]] # inversions of one clip
 FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
 
 
-def edit(video: Video, source: str, target: str, method: Method | str = "newtake", model: UNet | str = "tiny",
-         seed: int = 0, **said: Any) -> Video:
+def edit(video: Video, *, target: str, source: str | None = None, method: Method | str = "newtake",
+         model: UNet | str = "tiny", seed: int = 0, captioner: str | None = None, **said: Any) -> Video:
     """The clip as the target says, with its timing, and its sound where it covers the clip.
 
-    `video` is edited in the size it has: read it in one that the network knows.  `said`: words, spared, weights and shares as
-    in `Job`, and mask (f h w), True where the edit may change something.  Raises BadInput for what cannot be done.
+    `video` is edited in the size it has: read it in one that the network knows.  `source`: what it shows; None: as `captioner`
+    (see `newtake.captions`; of the model "tiny" the world's CLIP) reads it, which is told in a Note.  `said`: words, spared,
+    weights and shares as in `Job`, and mask (f h w), True where the edit may change something.  Raises BadInput for what cannot
+    be done.
     """
     from .methods import configured
     from .models.load import load
 
-    model = load(model) if isinstance(model, str) else model
     method = configured(method) if isinstance(method, str) else method
+    source, _, notes = sourced(source, video, captioner, model)
+    for note in notes:
+        warnings.warn(note, Note, stacklevel=2)
+    model = load(model) if isinstance(model, str) else model
     return edited(video, source, [target], method, model, seed, **said).videos[0]
 
 
@@ -91,9 +97,33 @@ def inverted(method: Method, model: Counted, z0: Tensor, ask: Request, seconds: 
     return path
 
 
-def stated(source: str, targets: Sequence[str], weights: Mapping[str, float], shares: Mapping[str, float]) -> None:
-    """BadInput where a prompt says nothing, or a word has a number out of range."""
-    for name, prompts, does in (("source", [source], "shows"), ("target", targets, "should become")):
+def sourced(source: str | None, clip: Video, captioner: str | None, model: UNet | str, device: str | None = None,
+            download: bool = False, trust: bool = False) -> tuple[str, str | None, list[str]]:
+    """What the clip shows, who read it (None: it was said), and notes.  BadInput where nobody says it, or two do."""
+    from .captions import TINY, WHO
+    from .captions import captioner as load
+
+    example = '--source "a red car on the grass"'
+    if source is not None and captioner is not None:
+        raise BadInput("what the clip shows is said and is to be read; give --source or --captioner")
+    if source is not None:
+        return source, None, []
+    if captioner is None and model != TINY:
+        raise BadInput(f"say what the clip shows, {example}; or who reads it, --captioner FOLDER")
+    reader = captioner or TINY
+    try:
+        read = load(reader, device, download, trust)(clip)
+    except BadInput as wrong:
+        raise BadInput(f"say what the clip shows, {example}; it cannot be read: {wrong}") from wrong
+    if not read:
+        raise BadInput(f"say what the clip shows, {example}; {reader} sees nothing that it has words for")
+    return read, reader, [f"the clip shows {read!r}, as {WHO.get(reader, said_as(reader))} reads it"]
+
+
+def stated(source: str | None, targets: Sequence[str], weights: Mapping[str, float], shares: Mapping[str, float]) -> None:
+    """BadInput where a prompt says nothing, or a word has a number out of range.  source: None where it is not known yet."""
+    sources = [] if source is None else [("source", [source], "shows")]
+    for name, prompts, does in (*sources, ("target", targets, "should become")):
         if not prompts or not all(prompt.strip() for prompt in prompts):
             raise BadInput(f"the {name} prompt is empty; say what the clip {does}")
         if any(strange(prompt) for prompt in prompts):
@@ -133,9 +163,10 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     seconds[what] = round(time.monotonic() - start, 2)
 
 
-def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dict[str, Any]:
+def run(job: Job, out: Path, download: bool = False, trust: bool = False, captioner: str | None = None) -> dict[str, Any]:
     """The job's run folder at `out`: source, edit and both side by side, a sheet, and run.json, which is returned.
 
+    Where the job does not say what the clip shows, `captioner` reads it (None: that of the model, which only tiny has).
     The folder appears whole or not at all.  A former run folder is replaced.  BadInput, before anything heavy is done, where
     the job cannot be done or `out` is something else.
     """
@@ -146,7 +177,7 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     from .video import Video
 
     out = out.resolve()
-    for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model)):
+    for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model), ("captioner", captioner or "")):
         if strange(path):
             raise BadInput(f"the name of the {name} is not UTF-8; rename it")
     method = configured(job.method, **job.settings)
@@ -158,20 +189,22 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False) -> dic
     hashes = {"clip": hash_of(Path(job.clip)), "mask": job.mask and hash_of(Path(job.mask))}
     if job.threads is not None:
         torch.set_num_threads(job.threads)
+    source, reader, notes = sourced(job.source, clip, captioner, job.model, job.device, download, trust)
+    job = replace(job, source=source)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
         model = load(job.model, job.device, job.dtype, job.norms, download, trust)
         if job.size is None:
             clip = read(native_size(clip.size, model))
             mask = marked(job, clip)
-        done = edited(clip, job.source, job.targets, method, model, job.seed, words=job.words, spared=job.spared,
+        done = edited(clip, source, job.targets, method, model, job.seed, words=job.words, spared=job.spared,
                       weights=job.weights, shares=job.shares, mask=mask)
-    notes = [*clip.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
-    notes += strange_to_tiny(job, model, clip) if job.model == "tiny" else []
+    notes += [*clip.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
+    notes += strange_to_tiny([source, *job.targets], model, clip) if job.model == "tiny" else []
     out.parent.mkdir(parents=True, exist_ok=True)
     with aside(out) as folder:
         folder.mkdir()
-        told = record(job, done, *files(done, folder, notes), hashes)
+        told = record(job, done, *files(done, folder, notes), hashes, reader)
         written = json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         (folder / "run.json").write_text(written, encoding="utf-8")
     return told
@@ -204,14 +237,14 @@ def free_of(out: Path, clip: Path) -> None:
         raise BadInput(f"the clip lies in {out.name}, which would be replaced; give another --out")
 
 
-def strange_to_tiny(job: Job, model: Model, clip: Video) -> list[str]:
-    """What the built-in checkpoint does not know of a job, in words."""
+def strange_to_tiny(prompts: Sequence[str], model: Model, clip: Video) -> list[str]:
+    """What the built-in checkpoint does not know of prompts and a clip, in words."""
     from .metrics.pixels import psnr
     from .world.grammar import SPOKEN, unknown
 
     knows = "; ".join(f"{name}s {', '.join(values)}" for name, values in SPOKEN.items())
     notes = []
-    if strange := dict.fromkeys(unknown(" ".join([job.source, *job.targets]))):
+    if strange := dict.fromkeys(unknown(" ".join(prompts))):
         notes.append(f"the built-in checkpoint does not know {', '.join(strange)}; it knows {knows}; give another --model")
     if psnr(round_trip(model, clip[:1]), clip[:1]) < UNLIKE:
         notes.append("the clip is unlike the world that the built-in checkpoint was trained on; give another --model")

@@ -1,16 +1,28 @@
-"""Progress on a terminal: what is being done, how far it is, its rate and the time left.  On stderr."""
+"""Progress on a terminal: what is being done, how far it is, its rate and the time left.  On stderr.  And notes."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from .errors import Note
 from .track import watched
 
 OFTEN = 5.0                                             # seconds between lines where no terminal shows a bar
 SHORT = 2.0                                             # seconds of work that is not worth a line
+
+
+@contextmanager
+def noted(tell: Callable[[str], None]) -> Iterator[None]:
+    """What is noted inside is told at its end, each line once."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", Note)
+        yield
+    for line in dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note)):
+        tell(line)
 
 
 @contextmanager

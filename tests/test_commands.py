@@ -125,7 +125,7 @@ def test_methods_are_listed_with_their_settings(capsys):
 
 
 @pytest.mark.parametrize("mistake, line", [
-    (["edit", "CLIP", TARGET], "--source"),
+    (["edit", "CLIP", TARGET, "--model", "FOLDER"], "--source"),
     (["edit", "CLIP", " ", "--source", SOURCE], "empty"),
     (["edit", "CLIP", TARGET, "--source", " "], "--source"),
     (["edit", "nowhere.mp4", TARGET, "--source", SOURCE], "no such file"),

@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "newtake"
 ORDER = [
     {"__main__"},
     {"cli", "studio"},
+    {"options"},
     {"bench"},
     {"run", "sweep", "show"},
-    {"record", "report"},
+    {"record", "report", "captions"},
     {"methods", "metrics", "world", "datasets"},
     {"inversion", "tuning"},
     {"models"},

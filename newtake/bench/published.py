@@ -12,6 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from ..captions import TINY, Captioner, captioner
 from ..datasets import LAYOUTS, METRICS, Runs, Task, masks
 from ..errors import BadInput
 from ..methods.method import Method
@@ -55,6 +56,7 @@ class Plan:
     size: tuple[int, int] | None = None                 # width, height; None: the model's own area in the clip's aspect
     networks: Mapping[str, str] = field(default_factory=dict)
     trust: bool = False
+    captioner: str | None = None                        # who reads what the data set does not say: see `newtake.captions`
 
     def __post_init__(self):
         if self.layout not in LAYOUTS:
@@ -64,8 +66,8 @@ class Plan:
         if not self.measured:
             raise BadInput(f"nothing of {self.layout} can be measured: " +
                            "; ".join(f"{name} {why}" for name, why in self.missing.items()))
-        for task in self.tasks:
-            said(task)
+        if silent := [task.name for task in self.tasks if task.source is None and self.captioner is None]:
+            raise BadInput(f"the data set does not say what the clip of {silent[0]} shows; say who reads it: --captioner tiny")
 
     @cached_property
     def tasks(self) -> list[Task]:
@@ -115,13 +117,30 @@ class Plan:
     def decided(self, task: Task) -> tuple[Any, ...]:
         """What decides an edit, as JSON knows it."""
         mask = task.mask.runs if isinstance(task.mask, Runs) else task.mask and self.hashes[task.mask]
-        return self.hashes[task.clip], mask, said(task), task.target, task.frames, task.every
+        return self.hashes[task.clip], mask, self.said(task), task.target, task.frames, task.every
 
     def clip(self, task: Task, model: UNet) -> Video:
         """As many frames as the benchmark and the plan have, in the plan's size or the model's own."""
         whole = Video.read(task.clip)
         numbers = range(len(whole))[slice(*task.frames or (None,))][:self.frames]
         return Video.read(task.clip, len(numbers), numbers[0], 1, self.size or native_size(whole.size, model))
+
+    def said(self, task: Task) -> str:
+        """What the clip shows, as the data set says it, or the captioner reads it."""
+        if task.source is not None:
+            return task.source
+        if task.clip not in self.read:
+            self.read[task.clip] = self.reader(Video.read(task.clip))
+        return self.read[task.clip]
+
+    @cached_property
+    def reader(self) -> Captioner:
+        return captioner(self.captioner or TINY, trust=self.trust)
+
+    @cached_property
+    def read(self) -> dict[Path, str]:
+        """What was read of clips."""
+        return {}
 
     def carried_out(self, model: UNet, out: Path) -> Published:
         return Published(self, model, out)
@@ -156,11 +175,11 @@ class Published:
         plan, video, scored = self.plan, self.plan.clip(task, self.model), slice(None, None, task.every)
         source, mask = video[:], masks(task, border=plan.layout == "pie", size=video.size)
         there = Material(source[scored], source[scored], mask=None if mask is None else mask[:len(video)][scored],
-                         target=task.target, caption=said(task), **networks)
+                         target=task.target, caption=plan.said(task), **networks)
         told = dict(benchmark=plan.layout, clip=plan.decided(task), frames=len(video), size=video.size, metrics=plan.measured,
                     networks=plan.seers)
         undo = {"round trip of the source": round_trip(self.model, source), **undone(source)}
-        return Case(task.name, task.kind, video, said(task), task.target,
+        return Case(task.name, task.kind, video, plan.said(task), task.target,
                     lambda edit: measure(replace(there, edit=edit[scored]), plan.measured), undo, told)
 
 
@@ -168,13 +187,6 @@ def measure(material: Material, names: Mapping[str, str]) -> Scores:
     """By the benchmark's names; None where a score is undefined, has no end, or what it needs is not there."""
     found = scores(material, list(dict.fromkeys(ours for ours in names.values() if not OURS[ours].missing(material))))
     return {own: found[ours] if isfinite(found.get(ours, float("nan"))) else None for own, ours in names.items()}
-
-
-def said(task: Task) -> str:
-    """What the clip shows.  BadInput where the data set does not say."""
-    if task.source is None:
-        raise BadInput(f"the data set does not say what the clip of {task.name} shows; give every edit a source prompt")
-    return task.source
 
 
 def pair(both: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ Rows = Sequence[dict[str, Any]]
 Formula = Callable[[float, float, float, float], float] # success and SSIM, shares; motion beyond the truth's; PSNR to the truth
 
 MEASURED = ("psnr_to_truth", "psnr_to_source_outside", "ssim_to_truth", "perceptual_to_truth", "motion_error_true",
-            "flicker_beyond_source")
+            "flicker_beyond_source", "text_alignment", "frame_accuracy")
 SUCCESS = {"unit": "%", "higher_is_better": True,
            "what": "frames in which the judge finds object, colour, background and style of the true answer"}
 SCORE = {"unit": "", "higher_is_better": True, "what": "what the ranking is made of"}
@@ -55,7 +55,7 @@ def found(rows: Rows) -> dict[str, Any]:
     said = {name: means(rows, name) for name in FORMULAS}
     orders = {name: sorted(given, key=lambda who, given=given: -given[who].value) for name, given in said.items()}
     others = [name for name in FORMULAS if name != SCORED]
-    known = {name: about(name) for name in MEASURED}
+    known = {name: about(name) for name in MEASURED if any(r["scores"].get(name) is not None for r in rows)}
     number = lambda value: round(value, 3) if isfinite(value) else None
     ranking = [{"method": who, **{end: number(getattr(said[SCORED][who], of)) for end, of in ENDS.items()},
                 "ranks": {name: orders[name].index(who) + 1 for name in others}} for who in orders[SCORED]]

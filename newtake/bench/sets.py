@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..captions.world import load_if_trained
 from ..errors import BadInput, Note
 from ..metrics import SET_METRICS, Sets, scores
+from ..metrics.clip import CLIP
 from ..world import judge as judges
 from ..world import viewer as viewers
 
@@ -24,17 +26,19 @@ FEW = ("FID and FVD are biased upwards and the Inception score downwards, by mor
 
 @dataclass(frozen=True)
 class Eyes:
-    """The world's networks that look at edits.  viewer: None where it has not been trained."""
+    """The world's networks that look at edits.  viewer, clip: None where they have not been trained."""
 
     judge: judges.Judge
-    viewer: viewers.Viewer | None
+    viewer: viewers.Viewer | None = None
+    clip: CLIP | None = None
 
     @classmethod
-    def open(cls, judge: judges.Judge) -> Eyes:
+    def open(cls) -> Eyes:
+        judge, clip = judges.load(), load_if_trained()
         try:
-            return cls(judge, viewers.load())
+            return cls(judge, viewers.load(), clip)
         except BadInput:
-            return cls(judge, None)
+            return cls(judge, None, clip)
 
     @torch.no_grad()
     def see(self, edit: Tensor) -> Seen:

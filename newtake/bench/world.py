@@ -18,9 +18,11 @@ from ..methods.method import Method
 from ..metrics import METRICS, Material, scores
 from ..metrics.perceptual import LayerDistance
 from ..models.unet import UNet
+from ..record import hash_of
 from ..run import round_trip
 from ..track import track
 from ..world import judge as judges
+from ..world import weights
 from ..world.benchmark import EACH, VERSION, Split, WorldEdit, edits
 from ..world.clips import video
 from ..world.judge import ATTRIBUTES
@@ -78,12 +80,10 @@ class World:
 
     def results(self) -> dict[str, Any]:
         """What `newtake.report` reads."""
-        plan, judge = self.plan, judges.load()
-        runs, eyes = Rows(plan.methods, plan.seeds, self.model, self.out), Eyes.open(judge)
-        tasks, looks = plan.edits(self.model.native), LayerDistance(judge.body, side=judges.SIDE)
-        rows, seen = [], {}
+        plan, eyes, rows, seen = self.plan, Eyes.open(), [], {}
+        runs, tasks = Rows(plan.methods, plan.seeds, self.model, self.out), plan.edits(self.model.native)
         for task in track(tasks, "edits of the benchmark"):
-            case = self.case(task, judge, looks)
+            case = self.case(task, eyes)
             rows += (made := runs.of(case))
             for one in made:
                 edit = case.controls[one["method"]] if one["control"] else runs.edit(one)
@@ -95,11 +95,13 @@ class World:
         write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
         return told
 
-    def case(self, task: WorldEdit, judge: judges.Judge, looks: LayerDistance) -> Case:
-        there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks)
+    def case(self, task: WorldEdit, eyes: Eyes) -> Case:
+        looks = LayerDistance(eyes.judge.body, side=judges.SIDE)
+        there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks, clip=eyes.clip)
         told = dict(version=VERSION, split=self.plan.split, frames=self.plan.frames)
+        told |= {"clip": hash_of(weights.clip())} if eyes.clip is not None else {}
         return Case(task.name, task.kind, video(task.scene), task.source, task.target,
-                    lambda edit: scored(task, edit, there, judge), controls(there, self.model), told, task.difficulty,
+                    lambda edit: scored(task, edit, there, eyes.judge), controls(there, self.model), told, task.difficulty,
                     (video(task.truth),), exact=True)
 
 

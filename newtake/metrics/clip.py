@@ -6,7 +6,7 @@ consistency is published under one name with three definitions; here each has a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import BadInput
 from .metric import Embedder, Material, Metric, some
-from .networks import CLIP_COLOURS, batched, pretrained, seen
+from .networks import batched, located, pretrained, sight
 
 
 def cosines(network: Embedder, frames: Tensor, prompts: Sequence[str]) -> Tensor:
@@ -82,35 +83,42 @@ def unit(features: Tensor) -> Tensor:
 
 
 class CLIP:
-    """A CLIP model of transformers, as a `ScaledEmbedder`."""
+    """A CLIP model of transformers, as a `ScaledEmbedder`.  `sight`: frames (f 3 h w) in [-1, 1] as its pictures."""
 
-    def __init__(self, net: Any, tokenizer: Any):
-        self.net, self.tokenizer, self.side = net, tokenizer, net.config.vision_config.image_size
+    def __init__(self, net: Any, tokenizer: Any, sight: Callable[[Tensor], Tensor]):
+        self.net, self.tokenizer, self.sight = net, tokenizer, sight
         self.scale = float(net.logit_scale.exp())
         self.pooled = batched(lambda frames: self.vision(frames))
         self.pictures = batched(lambda frames: net.visual_projection(self.vision(frames)))
 
     def vision(self, frames: Tensor) -> Tensor:
-        seen_as = seen(frames, self.side, self.side, CLIP_COLOURS)
-        return self.net.vision_model(pixel_values=seen_as.to(self.net.device)).pooler_output
+        return self.net.vision_model(pixel_values=self.sight(frames).to(self.net.device)).pooler_output
 
     @torch.no_grad()
     def texts(self, prompts: Sequence[str]) -> Tensor:
-        told = self.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt",
+        told = self.tokenizer(list(prompts), padding=True, truncation=True, return_tensors="pt",
                               max_length=self.net.config.text_config.max_position_embeddings)
         told = {name: told[name].to(self.net.device) for name in ("input_ids", "attention_mask")}
         return self.net.text_projection(self.net.text_model(**told).pooler_output).float().cpu()
 
 
 def load(what: str | Path, trust: bool = False) -> CLIP:
-    """CLIP, or PickScore's, from a folder or a cached hub id (pickles with `trust` only); its words are CLIP's own vocabulary.
+    """CLIP, or PickScore's, from a folder or a cached hub id (pickles with `trust` only).
 
     Such as openai/clip-vit-large-patch14 (TGVE, V2VBench, PIE-Bench), openai/clip-vit-base-patch32 (FateZero),
-    yuvalkirstain/PickScore_v1.  Raises BadInput.
+    yuvalkirstain/PickScore_v1.  Its tokenizer is the folder's own; of a folder without one, CLIP's.  Raises BadInput.
     """
     from ..models.families import clip_tokenizer
+    from ..models.folder import tokenizer
 
-    return CLIP(pretrained("CLIPModel", what, trust), clip_tokenizer("<|endoftext|>"))
+    folder = located(what)
+    net = pretrained("CLIPModel", folder, trust)
+    own = (folder / "tokenizer.json").is_file() or (folder / "vocab.json").is_file()
+    words = tokenizer(folder) if own else clip_tokenizer("<|endoftext|>")
+    if (many := len(words)) > (known := net.config.text_config.vocab_size):     # pyright: ignore[reportArgumentType]
+        whose = "its tokenizer" if own else "CLIP's tokenizer, as it has none of its own,"
+        raise BadInput(f"{folder} knows {known} tokens, and {whose} {many}")
+    return CLIP(net, words, sight(folder, net.config.vision_config.image_size))
 
 
 METRICS: tuple[Metric[Material], ...] = (

@@ -19,9 +19,9 @@ Against = Literal["source", "truth", "prompt", "itself", "set"]
 class Embedder(Protocol):
     """A network that puts pictures and words into one space, as CLIP does (Radford et al., ICML 2021, arXiv 2103.00020)."""
 
-    def pictures(self, frames: Tensor) -> Tensor: ...   # (f 3 h w) in [-1, 1] -> (f d)
-    def texts(self, prompts: Sequence[str]) -> Tensor: ...      # (n d)
-    def pooled(self, frames: Tensor) -> Tensor: ...     # (f 3 h w) -> (f d'), before the projection into that space
+    def pictures(self, frames: Tensor, /) -> Tensor: ...        # (f 3 h w) in [-1, 1] -> (f d)
+    def texts(self, prompts: Sequence[str], /) -> Tensor: ...   # (n d)
+    def pooled(self, frames: Tensor, /) -> Tensor: ...  # (f 3 h w) -> (f d'), before the projection into that space
 
 
 class ScaledEmbedder(Embedder, Protocol):

@@ -1,6 +1,7 @@
 """The small networks of the world that are kept beside the built-in checkpoint."""
 
 from importlib.resources import files
+from pathlib import Path
 from typing import TypeVar
 
 from safetensors.torch import load
@@ -9,13 +10,23 @@ from torch import nn
 from ..errors import BadInput
 
 Net = TypeVar("Net", bound=nn.Module)
+TINY = Path(str(files("newtake.models") / "tiny"))
 
 
 def read(net: Net, part: str) -> Net:
     """The network with the weights of this part of `newtake.world.training`, in float32.  BadInput where it is not trained."""
-    kept = files("newtake.models") / "tiny" / f"{part}.safetensors"
-    if not kept.is_file():
-        raise BadInput(f"there is no {part} beside the built-in checkpoint; train it with "
-                       f"`python -m newtake.world.training --parts {part}`")
+    kept = present(TINY / f"{part}.safetensors", part)
     net.load_state_dict({name: z.float() for name, z in load(kept.read_bytes()).items()})
     return net.eval().requires_grad_(False)
+
+
+def clip() -> Path:
+    """The folder of the world's CLIP, as transformers keeps one.  BadInput where it is not trained."""
+    return present(TINY / "clip" / "model.safetensors", "clip").parent
+
+
+def present(path: Path, part: str) -> Path:
+    if not path.is_file():
+        raise BadInput(f"there is no {part} beside the built-in checkpoint; train it with "
+                       f"`python -m newtake.world.training --parts {part}`")
+    return path

@@ -1,0 +1,67 @@
+"""Options of the command line that several commands have, and how what people type is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import BadInput
+
+Option = typer.Option
+Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of pictures, or one picture")]
+Source = Annotated[str | None, Option("--source", help="what the clip shows; with tiny it can be read out of it")]
+Captioner = Annotated[str | None, Option("--captioner", help="who reads it: tiny, or a folder or hub id of BLIP or BLIP-2")]
+Out = Annotated[Path | None, Option("--out", help="the run folder; by default a new one in runs/")]
+Method = Annotated[str, Option("--method", help="see `newtake methods`")]
+Settings = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="a setting of the method; may be repeated")]
+Model = Annotated[str, Option("--model", help="tiny, a diffusers folder, a .safetensors file, or a cached hub id")]
+Frames = Annotated[int | None, Option("--frames", help="how many frames; by default all")]
+Start = Annotated[int, Option("--start", help="the first frame")]
+Stride = Annotated[int, Option("--stride", help="every so many frames")]
+Size = Annotated[str | None, Option("--size", metavar="WxH", help="by default the network's own area in the clip's aspect")]
+Seed = Annotated[int, Option("--seed")]
+Device = Annotated[str | None, Option("--device", help="cpu, cuda, mps; by default the best there is")]
+Dtype = Annotated[str | None, Option("--dtype", help="fp32, bf16 or fp16; by default what the device is best at")]
+Norms = Annotated[str | None, Option("--norms", help="group norms over a frame or the clip; by default as the checkpoint is")]
+Mask = Annotated[str | None, Option("--mask", help="what may change, white in a picture or clip like the clip; default: words")]
+Spared = Annotated[list[str], Option("--spare", metavar="WORD", help="that is left alone where the edit is masked")]
+Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
+Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
+Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
+Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
+Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]
+ClipModel = Annotated[str | None, Option("--clip-model", help="a CLIP to score with: a folder or a cached hub id")]
+Json = Annotated[bool, Option("--json", help="print one JSON object")]
+
+
+def typed(value: Any) -> str:
+    """A value as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value).lower()
+
+
+def pairs(given: Sequence[str], option: str) -> dict[str, str]:
+    """NAME=VALUE, each."""
+    if wrong := [one for one in given if "=" not in one.strip("=")]:
+        raise BadInput(f"{option} takes NAME=VALUE, not {wrong[0]!r}")
+    return dict(one.split("=", 1) for one in given)
+
+
+def numbers(given: Sequence[str], option: str) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in pairs(given, option).items()}
+    except ValueError:
+        raise BadInput(f"{option} takes WORD=NUMBER, not {', '.join(given)}") from None
+
+
+def pixels(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size)
+    both = (int(found[1]), int(found[2])) if found else (0, 0)
+    if 0 in both:
+        raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
+    return both
