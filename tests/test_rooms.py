@@ -24,7 +24,8 @@ ORDER = [
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use
-    "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path", "configuring"},
+    "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path", "configuring",
+                "fatezero"},                            # of which newtake is made
     "inversion": {"trajectory", "secants"}, "metrics": {"metric", "networks", "statistics"}, "datasets": {"task"},
     "bench": {"ranking", "rows", "sets"},
 }

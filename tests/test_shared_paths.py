@@ -53,9 +53,9 @@ def test_what_was_inverted_is_taken_again_bit_for_bit():
         asked = clip, "a red ball on the grass", ["a blue ball on the grass"], method, model, seed
         alone, shared = edited(*asked), edited(*asked, paths=paths)
         assert torch.equal(alone.videos[0][:], shared.videos[0][:]) and alone.evaluations == shared.evaluations
-    assert len(paths) == 2                              # a frame sees itself; itself and the middle one
+    assert len(paths) == 3                              # a frame sees itself, pinned or not; itself and the middle one
     edited(clip, "a red ball", ["a blue ball on the grass"], given[0][0], model, paths=paths)
-    assert len(paths) == 3
+    assert len(paths) == 4
 
 
 def test_a_mask_of_words_is_refused_whatever_was_kept():
