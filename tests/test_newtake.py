@@ -25,7 +25,7 @@ def edited(method, model, z0, ask):
 @pytest.mark.parametrize("reach, way", [(1.0, Newtake._kept), (0.0, Newtake._free)])
 def test_it_is_fatezero_in_one_of_two_ways(reach, way):
     model, z0, ask = UNet(networks.unet(), networks.SCHEDULER), drawn(1, 3, 4, 4, 4), alone(networks.asked(), 0)
-    method = configured("newtake", steps=4, reach=reach)
+    method = configured("newtake", steps=4, reach=reach, mask=0.9)
     assert relative(edited(method, model, z0, ask), edited(way(method), model, z0, ask)) < 1e-9
 
 
