@@ -19,8 +19,8 @@ check: $(VENV)/dev
 
 bench: $(VENV)/dev            ## the figures in the README and the docs: two hours on two cores
 	$(BIN)/python benchmarks/checkpoint.py --guidance 3
-	$(BIN)/python benchmarks/editing.py --dtype bf16 --seeds 3 --best "fatezero, exact mask" --out .bench
-	$(BIN)/python benchmarks/inversions.py
+	$(BIN)/python benchmarks/editing.py --dtype bf16 --seeds 3 --best newtake --out .bench
+	$(BIN)/python benchmarks/inversions.py --out .bench/inversions
 	$(BIN)/python benchmarks/null_text.py
 	$(BIN)/python benchmarks/dense_attention.py
 

@@ -9,6 +9,7 @@ dimension under N(0, I) (1.42 for white noise), standard deviation (1), and corr
 
 import argparse
 import json
+from hashlib import sha256
 from math import inf, log, pi
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from newtake.guidance import cfg
 from newtake.inversion import INVERSIONS
 from newtake.inversion.trajectory import retrace
 from newtake.methods import configured
+from newtake.methods.configuring import values
 from newtake.methods.request import request
 from newtake.metrics.pixels import psnr
 from newtake.models.counted import Counted
@@ -40,14 +42,15 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=6)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 7.5])
-    parser.add_argument("--out", type=Path, default=Path("inversions"), help="a folder of rows; killed, it goes on from there")
+    parser.add_argument("--out", type=Path, default=Path("runs/inversions"), help="of rows; killed, it goes on from there")
     job = parser.parse_args()
     model, rows = newtake.load(job.model), []
     job.out.mkdir(parents=True, exist_ok=True)
     kinds = [(name, w, own) for name in job.inversions for w in job.guidance for own in owns(name, w)]
     with shown():
         for kind, i in track([(kind, i) for i in range(job.pictures) for kind in kinds], "inverting pictures"):
-            kept = job.out / f"{'-'.join(map(str, [*kind, job.steps, i, model.hash[:8]]))}.json"
+            told = [values(asked(*kind, job.steps)), i, model.hash, str(model.dtype)]
+            kept = job.out / f"{sha256(json.dumps(told).encode()).hexdigest()[:16]}.json"
             if not kept.exists():
                 made = row(model, *kind, scene_of(FIRST + i, True, model.native, 1), job.steps)
                 with aside(kept) as part:
@@ -62,9 +65,14 @@ def owns(name: str, w: float) -> list[float | None]:
     return [None] if own is None else list(dict.fromkeys([own, w]))
 
 
-def row(model, name, w, own, scene, steps) -> dict:
+def asked(name: str, w: float, own: float | None, steps: int):
+    """The edit without controls, by this inversion."""
     given = {} if own is None else {"inversion.guidance": own}
-    method = configured("ddim", inversion=name, steps=steps, guidance=w, **given)
+    return configured("ddim", inversion=name, steps=steps, guidance=w, **given)
+
+
+def row(model, name, w, own, scene, steps) -> dict:
+    method = asked(name, w, own, steps)
     ask = request(model, scene.caption(), scene.caption())
     z0, counted = model.encode(video(scene)[:]), Counted(model)
     path = method.invert(counted, z0, ask)
@@ -92,7 +100,8 @@ def table(rows) -> str:
     lines = [f"| inversion | w | own | {' | '.join(figures)} |", "|---" * (3 + len(figures)) + "|"]
     for name, w, own in dict.fromkeys((r["inversion"], r["w"], r["own"]) for r in rows):
         some = [r for r in rows if (r["inversion"], r["w"], r["own"]) == (name, w, own)]
-        means = {key: float(np.mean([r[key] for r in some])) for key in figures}
+        finite = {key: [r[key] for r in some if r[key] != inf] for key in figures}  # what came back to the bit has no PSNR
+        means = {key: float(np.mean(values)) if values else inf for key, values in finite.items()}
         cells = ["=" if means[key] == inf else f"{means[key]:{form}}" for key, form in figures.items()]
         lines.append(f"| {name} | {w:g} | {'' if own is None else f'{own:g}'} | {' | '.join(cells)} |")
     return "\n".join(lines)

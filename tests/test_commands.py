@@ -61,7 +61,7 @@ def test_several_targets_share_an_inversion_and_a_mask(capsys, clip, tmp_path):
                             "--mask", tmp_path / "mask.png", "--norms", "clip", "--out", out, "--json")
     record = json.loads(said)
     assert code == 0 and [one["file"] for one in record["edits"]] == ["edit.mp4", "edit-2.mp4"]
-    assert record["evaluations"] == 2 + 2 * 2 * 2 + 1   # inverting once, two targets guided, the source
+    assert record["evaluations"] == 2 + 2 * (2 + 1)    # inverting once; each target twice, beside the source the first time
     assert not any("ignores" in note for note in record["notes"])
     assert record["job"]["mask"] == "mask.png" and record["job"]["norms"] == "clip"
     assert {p.name for p in out.iterdir()} == {"source.mp4", "edit.mp4", "edit-2.mp4", "compare.mp4", "sheet.png", "run.json"}
@@ -133,7 +133,7 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "magic=1"], "guidance"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "steps"], "NAME=VALUE"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "steps=0"], "between 1 and"),
-    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "self_until=2"], "between 0 and 1"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--set", "reach=2"], "between 0 and 1"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--frames", "9"], "4 frames"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--size", "big"], "WIDTHxHEIGHT"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--model", "FOLDER"], "FOLDER"),

@@ -49,7 +49,7 @@ def test_settings_from_strings():
 WRONG = {
     "name=1": "unknown setting 'name' of fatezero; it has ",
     "cls=1": "unknown setting 'cls' of fatezero; it has ",
-    "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, widen, rescale, self_until,",
+    "foo=1": "unknown setting 'foo' of fatezero; it has inversion, steps, guidance, frames, mask, widen, rescale, guided_until",
     "self_until=3": "self_until must be between 0 and 1, not 3",
     "self_until=nan": "self_until must be between 0 and 1, not nan",
     "channels=-1": "channels must be at least 0, not -1",
@@ -121,7 +121,7 @@ def test_what_is_ignored_is_said(name, told, given, ignored):
 def test_all_faces_agree_on_the_default():
     for face, parameter in ((cli.edit, "method"), (run.edit, "method"), (Job, "method")):
         assert signature(face).parameters[parameter].default == DEFAULT
-    assert configured(DEFAULT).setup.guidance == 5.5 and configured(DEFAULT, guidance=3).setup.guidance == 3
+    assert configured(DEFAULT).setup.guidance == 9 and configured(DEFAULT, guidance=3).setup.guidance == 3
 
 
 # Requests
@@ -251,7 +251,7 @@ def test_every_method_takes_back_contrast(name):
     ask = replace(networks.asked(), changes=networks.asked().changes[:1], targets=Text(networks.asked().targets.tokens[:1]))
     spreads = []
     for rescale in (0, 0.5, 1):
-        method = configured(name, steps=2, guidance=30, rescale=rescale, inversion="ddim")
+        method = configured(name, steps=2, guidance=30, rescale=rescale, inversion="ddim", guided_until=1)
         spreads.append(float(method(model, method.invert(model, z0, ask), ask).std()))
     assert spreads[0] > spreads[1] > spreads[2]
 

@@ -38,7 +38,10 @@ def test_each_target_is_looked_at_by_itself():
     path = method.invert(model, z0, ask)
     colour, thing, style = method._reach(model, path, ask)
     assert colour < 0.15 and colour < thing and style == 0            # a style has no place: the shape stays
+    method = configured("newtake", steps=8, reach=(colour + thing) / 2)                # one shape stays, one is let go
     both = method(model, path, ask)
+    for i, way in enumerate((method._kept(), method._free())):
+        assert torch.allclose(both[i:i + 1], way(model, path, alone(ask, i)), atol=1e-4)
     for i, target in enumerate(targets):
         assert torch.allclose(both[i:i + 1], method(model, path, request(model, RED, target)), atol=1e-4)
 

@@ -121,16 +121,23 @@ class Plan:
 
     def clip(self, task: Task, model: UNet) -> Video:
         """As many frames as the benchmark and the plan have, in the plan's size or the model's own."""
-        whole = Video.read(task.clip)
-        numbers = range(len(whole))[slice(*task.frames or (None,))][:self.frames]
-        return Video.read(task.clip, len(numbers), numbers[0], 1, self.size or native_size(whole.size, model))
+        first, many = self.span(task)
+        return Video.read(task.clip, many, first, 1, self.size or native_size(Video.read(task.clip).size, model))
+
+    def span(self, task: Task) -> tuple[int, int]:
+        """The first frame of an edit, and how many it has.  BadInput where the clip ends before it."""
+        numbers = range(len(Video.read(task.clip)))[slice(*task.frames or (None,))][:self.frames]
+        if not numbers:
+            raise BadInput(f"{task.clip} ends before the frames of {task.name}: get it again")
+        return numbers[0], len(numbers)
 
     def said(self, task: Task) -> str:
         """What the clip shows, as the data set says it, or the captioner reads it."""
         if task.source is not None:
             return task.source
         if task.clip not in self.read:
-            self.read[task.clip] = self.reader(Video.read(task.clip))
+            first, many = self.span(task)
+            self.read[task.clip] = self.reader(Video.read(task.clip, many, first))
         return self.read[task.clip]
 
     @cached_property

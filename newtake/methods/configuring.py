@@ -31,7 +31,7 @@ def configured(cls: type[AnyMethod], /, **given: Any) -> AnyMethod:
         method = replace(method, setup=replace(method.setup, inversion=inversion(given.pop("inversion"))))
     known = {s.name: s for s in settings(method)}
     for name in given:
-        if name not in known and name != "inversion":
+        if name not in known:
             raise BadInput(f"unknown setting {name!r} of {name_of(cls)}; it has {', '.join(known)}")
     read = {name: known[name].read(value) for name, value in given.items()}
     of_inversion = {name.removeprefix(INVERSION): read.pop(name) for name in [*read] if name.startswith(INVERSION)}

@@ -38,10 +38,17 @@ class Newtake(Method):
     def path_key(self, ask):
         return self._kept().path_key(ask)
 
+    def idle(self, path, ask):
+        idle = self._kept().idle(path, ask)
+        idle.pop("blend_latents", None)                 # no setting of its own
+        said = self.reach != Newtake().reach and not of_words(self.setup, ask)
+        return idle | dict.fromkeys(["reach"] * said, "there is no mask of words that a change could leave")
+
     def __call__(self, model, path, ask):
+        self.tell_idle(path, ask)
         reach = self._reach(model, path, ask) if of_words(self.setup, ask) else [0.0] * len(ask.changes)
         edits = [self._free() if share > self.reach else self._kept() for share in reach]
-        return torch.cat([edit(model, path, alone(ask, i)) for i, edit in enumerate(edits)])
+        return torch.cat([method.edit(model, path, alone(ask, i)) for i, method in enumerate(edits)])
 
     def _kept(self) -> FateZero:
         return FateZero(self.setup, self_until=0.5, cross_until=0.3, blend_latents=True, blend_from=0.5, blend_until=1.0)
