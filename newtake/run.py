@@ -108,9 +108,9 @@ def sourced(source: str | None, clip: Video, captioner: str | None, model: UNet 
         raise BadInput("what the clip shows is said and is to be read; give --source or --captioner")
     if source is not None:
         return source, None, []
-    if captioner is None and model != TINY:
+    reader = captioner or (TINY if model == TINY else None)
+    if reader is None:
         raise BadInput(f"say what the clip shows, {example}; or who reads it, --captioner FOLDER")
-    reader = captioner or TINY
     try:
         read = load(reader, device, download, trust)(clip)
     except BadInput as wrong:
