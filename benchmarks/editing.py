@@ -52,7 +52,7 @@ PUBLISHED = {
     "vid2vid_zero": f"vid2vid_zero:{W};{SHARES}",
     "video_p2p": f"video_p2p:{W};{SHARES};mask=0.6;blend_from=0",
 }
-# Our combinations: masks as they are found (widen=0), guidance in the first steps alone, and what papers did not bring together
+# Our combinations: masks as they are found, those called early with guidance in the first steps alone, and newtake
 EXACT, EARLY = "mask=0.3;widen=0", "guidance=9;guided_until=0.4;blend_from=0.5"
 NEW = {
     "newtake": "newtake",

@@ -179,8 +179,10 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     networks = ({"clip": clip_model} if clip_model else {}) | pairs(network, "--network")
     methods = {name: spelled(name, **pairs(set, "--set")) for name in method or METHODS}
     many = world.SMALL if small else None
+    foreign = [name for name, given in {"--size": size, "--clip-model": clip_model, "--network": network,
+                                        "--captioner": captioner}.items() if given]
     if layout is None:
-        plan = world.plan(what, methods, split, many, seeds, frames, size is None and not networks and captioner is None)
+        plan = world.plan(what, methods, split, many, seeds, frames, foreign)
     else:
         plan = published.Plan(layout, Path(what), methods, many, seeds, frames, pixels(size), networks, trust, captioner)
     with shown():

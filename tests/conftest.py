@@ -14,3 +14,16 @@ jaxtyping.install_import_hook(CHECKED, "shapecheck.checked")
 def without_gradients():
     with torch.no_grad():
         yield
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A published data set in miniature, by its layout's name: its folder."""
+    from made_datasets import MADE  # after the hook, which checks what is imported later
+
+    def make(layout):
+        folder = tmp_path / "sample"
+        folder.mkdir()
+        MADE[layout](folder)
+        return folder
+    return make

@@ -138,7 +138,7 @@ def test_pictures_that_nobody_can_make(tmp_path, said):
 
 
 def test_what_is_not_trained_is_one_line(capsys, without, ball, tmp_path):
-    assert world.load_if_trained() is None
+    assert weights.if_trained(world.load) is None
     with pytest.raises(BadInput, match="there is no clip beside the built-in checkpoint; train it with"):
         captioner()
     code, said, told = newtake(capsys, "caption", ball)
@@ -148,7 +148,7 @@ def test_what_is_not_trained_is_one_line(capsys, without, ball, tmp_path):
 
 
 def test_held_out_scenes_are_read():
-    clip = world.load_if_trained()
+    clip = weights.if_trained(world.load)
     if clip is None:
         pytest.skip("the world's CLIP is not beside the built-in checkpoint: python -m newtake.world.training --parts clip")
     scenes = [Scene.sample(s, size=(64, 64), frames=4) for s in range(910_000_000, 910_000_200)]

@@ -16,17 +16,6 @@ from newtake.video import Video
 EDITS = {"davis": 3, "tgve": 12, "v2vbench": 3, "five": 3, "pie": 2, "editboard": 2}
 
 
-@pytest.fixture
-def made(tmp_path):
-    """A data set by its layout's name: its folder."""
-    def make(layout):
-        folder = tmp_path / "sample"
-        folder.mkdir()
-        MADE[layout](folder)
-        return folder
-    return make
-
-
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_edit_can_be_begun(made, layout):
     tasks = LAYOUTS[layout](made(layout))

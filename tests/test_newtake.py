@@ -26,7 +26,7 @@ def edited(method, model, z0, ask):
 def test_it_is_fatezero_in_one_of_two_ways(reach, way):
     model, z0, ask = UNet(networks.unet(), networks.SCHEDULER), drawn(1, 3, 4, 4, 4), alone(networks.asked(), 0)
     method = configured("newtake", steps=4, reach=reach, mask=0.9)
-    assert relative(edited(method, model, z0, ask), edited(way(method), model, z0, ask)) < 1e-9
+    assert relative(edited(method, model, z0, ask), edited(way(method, ask), model, z0, ask)) < 1e-9
 
 
 def test_each_target_is_looked_at_by_itself():
@@ -40,7 +40,7 @@ def test_each_target_is_looked_at_by_itself():
     assert colour < 0.15 and colour < thing and style == 0            # a style has no place: the shape stays
     method = configured("newtake", steps=8, reach=(colour + thing) / 2)                # one shape stays, one is let go
     both = method(model, path, ask)
-    for i, way in enumerate((method._kept(), method._free())):
+    for i, way in enumerate((method._kept(ask), method._free(ask))):
         assert torch.allclose(both[i:i + 1], way(model, path, alone(ask, i)), atol=1e-4)
     for i, target in enumerate(targets):
         assert torch.allclose(both[i:i + 1], method(model, path, request(model, RED, target)), atol=1e-4)
@@ -50,4 +50,4 @@ def test_a_mask_that_is_given_says_how_far_the_edit_may_go():
     model, z0 = UNet(networks.unet(), networks.SCHEDULER), drawn(1, 2, 4, 4, 4)
     ask = replace(networks.asked(), mask=torch.ones(2, 8, 8, dtype=torch.bool))
     lets_go = configured("newtake", steps=4, reach=0)
-    assert relative(edited(lets_go, model, z0, ask), edited(lets_go._kept(), model, z0, ask)) < 1e-9
+    assert relative(edited(lets_go, model, z0, ask), edited(lets_go._kept(ask), model, z0, ask)) < 1e-9

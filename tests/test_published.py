@@ -6,7 +6,6 @@ import re
 import made_datasets
 import materials
 import pytest
-from made_datasets import MADE
 
 from newtake import cli, load
 from newtake.bench import rows
@@ -33,16 +32,6 @@ def networks(monkeypatch, tmp_path):
     trunk = tmp_path / "nets" / "trunk"
     trunk.touch()
     return places | {"lpips": f"{trunk},{trunk}"}
-
-
-@pytest.fixture
-def made(tmp_path):
-    def make(layout):
-        folder = tmp_path / "sample"
-        folder.mkdir()
-        MADE[layout](folder)
-        return folder
-    return make
 
 
 def plan(layout, folder, **more):

@@ -28,7 +28,7 @@ from ..run import native_size, round_trip
 from ..track import track
 from ..video import Video
 from .ranking import about, unranked
-from .rows import Case, Rows, Scores, undone, write
+from .rows import Case, Rows, Scores, undone
 
 FIRST = ("text_alignment", "frame_accuracy")            # by which cases are ordered, where they are measured
 NETWORKS: dict[str, tuple[str, str, Callable[..., Any]]] = {    # of `Material`: what it is, its option, what reads it
@@ -167,16 +167,12 @@ class Published:
         networks = {name: NETWORKS[name][2](path, plan.trust) for name, path in plan.networks.items()}
         for task in track(plan.tasks, "edits of the benchmark"):
             rows += runs.of(self.case(task, networks))
-        many = "" if plan.many is None else f", the first {plan.many}"
         known = {name: about(ours) for name, ours in plan.measured.items()}
         first = [name for ours in FIRST for name in known if plan.measured[name] == ours]
         asked = {"frames": plan.frames or "as published", "size": "the model's own" if plan.size is None else list(plan.size)}
         called = {NETWORKS[name][0]: Path(path).name for name, path in plan.networks.items()}
-        told = {"benchmark": plan.layout, "title": f"{plan.layout}{many}", "version": plan.version,
-                "tasks": [*dict.fromkeys(task.kind for task in plan.tasks)], "missing": plan.missing,
-                "environment": runs.environment(**asked, **called), **unranked(rows, known, first)}
-        write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
-        return told
+        told = {**unranked(rows, known, first), "missing": plan.missing}
+        return runs.results(plan.layout, plan.layout, plan.version, plan.many, told, **asked, **called)
 
     def case(self, task: Task, networks: Mapping[str, Any]) -> Case:
         plan, video, scored = self.plan, self.plan.clip(task, self.model), slice(None, None, task.every)

@@ -86,6 +86,18 @@ class Rows:
         path = self.out / "edits" / Path(row["clip"] or "none").name
         return Video.read(path)[:] if path.exists() else None
 
+    def results(self, benchmark: str, title: str, version: str, many: int | None, found: Mapping[str, Any],
+                **asked: Any) -> dict[str, Any]:
+        """What `newtake.report` reads, which is in results.json too.
+
+        many: of how many edits, None: of all.  found: what `ranking` makes of the rows.  asked: what the page says of the plan.
+        """
+        told = {"benchmark": benchmark, "title": title + ("" if many is None else f", the first {many}"), "version": version,
+                "tasks": [*dict.fromkeys(row["task"] for row in found["rows"])], "environment": self.environment(**asked),
+                **found}
+        write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
+        return told
+
     def environment(self, **more: Any) -> dict[str, Any]:
         """What a report says of the machine and the settings."""
         settings = {f"settings of {name}": json.dumps(values(method)) for name, method in self.methods.items()}

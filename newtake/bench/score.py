@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from ..captions.world import load_if_trained
+from ..captions.world import load as load_worlds
 from ..errors import BadInput, Note
 from ..metrics import METRICS, Material, scores
 from ..metrics.clip import CLIP
@@ -16,6 +16,7 @@ from ..run import mask_of
 from ..video import Video
 from ..world import judge
 from ..world.grammar import unknown
+from ..world.weights import if_trained
 
 
 def score(edit: Path, clip: Path | None = None, truth: Path | None = None, mask: Path | None = None, target: str | None = None,
@@ -37,7 +38,7 @@ def score(edit: Path, clip: Path | None = None, truth: Path | None = None, mask:
 def worlds(target: str | None, source: str | None) -> CLIP | None:
     """The world's CLIP, where it can say anything of these prompts."""
     known = target is not None and not unknown(f"{target} {source or ''}")
-    clip = load_if_trained() if known else None
+    clip = if_trained(load_worlds) if known else None
     if clip is not None:
         warnings.warn("CLIP is the world's own, whose numbers compare with no other's; --clip-model names another", Note,
                       stacklevel=3)

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..captions.world import load_if_trained
-from ..errors import BadInput, Note
+from ..captions.world import load as load_clip
+from ..errors import Note
 from ..metrics import SET_METRICS, Sets, scores
 from ..metrics.clip import CLIP
 from ..world import judge as judges
 from ..world import viewer as viewers
+from ..world.weights import if_trained
 
 Seen = Mapping[str, Tensor]                             # of one edit, fields of `Sets`
 FEW = ("FID and FVD are biased upwards and the Inception score downwards, by more the fewer there are: compare them with as "
@@ -34,11 +35,7 @@ class Eyes:
 
     @classmethod
     def open(cls) -> Eyes:
-        judge, clip = judges.load(), load_if_trained()
-        try:
-            return cls(judge, viewers.load(), clip)
-        except BadInput:
-            return cls(judge, None, clip)
+        return cls(judges.load(), if_trained(viewers.load), if_trained(load_clip))
 
     @torch.no_grad()
     def see(self, edit: Tensor) -> Seen:

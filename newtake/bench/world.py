@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -28,7 +28,7 @@ from ..world.clips import video
 from ..world.judge import ATTRIBUTES
 from ..world.render import flow, masks
 from .ranking import MEASURED, found
-from .rows import Case, Rows, Scores, undone, write
+from .rows import Case, Rows, Scores, undone
 from .sets import Eyes, together
 
 FRAMES = 8
@@ -53,18 +53,19 @@ class Plan:
 
 
 def plan(
-    what: str, methods: dict[str, Method], split: str, many: int | None, seeds: int, frames: int | None, alone: bool
+    what: str, methods: dict[str, Method], split: str, many: int | None, seeds: int, frames: int | None,
+    foreign: Sequence[str] = ()
 ) -> Plan:
-    """What the command line asks for.  alone: nothing was said that the world has of its own.  Raises BadInput."""
+    """What the command line asks for.  foreign: options that were given, of what the world has of its own.  Raises BadInput."""
     layouts = ", ".join(LAYOUTS)
     if what != "world":
         raise BadInput(f"say how {what} is laid out: --layout {layouts}" if Path(what).is_dir() else
                        f"there is the benchmark world, or the folder of a data set with --layout {layouts}; {what} is neither")
     if split not in EACH:
         raise BadInput(f"the splits are {' and '.join(EACH)}, not {split!r}")
-    if not alone:
-        raise BadInput("the world's edits have the model's own size and the world's own networks: --size, --clip-model and "
-                       "--network are for the folder of a data set")
+    if foreign:
+        raise BadInput(f"the world has captions and networks of its own, and the model's size: {' and '.join(foreign)} "
+                       f"{'are' if len(foreign) > 1 else 'is'} for the folder of a data set")
     if frames == 1:
         raise BadInput("the world's clips have at least 2 frames, not 1")
     return Plan(methods, split, many, seeds, frames or FRAMES)
@@ -81,19 +82,15 @@ class World:
     def results(self) -> dict[str, Any]:
         """What `newtake.report` reads."""
         plan, eyes, rows, seen = self.plan, Eyes.open(), [], {}
-        runs, tasks = Rows(plan.methods, plan.seeds, self.model, self.out), plan.edits(self.model.native)
-        for task in track(tasks, "edits of the benchmark"):
+        runs = Rows(plan.methods, plan.seeds, self.model, self.out)
+        for task in track(plan.edits(self.model.native), "edits of the benchmark"):
             case = self.case(task, eyes)
             rows += (made := runs.of(case))
             for one in made:
                 edit = case.controls[one["method"]] if one["control"] else runs.edit(one)
                 seen.setdefault(one["method"], []).append(None if edit is None else eyes.see(edit))
-        many = "" if plan.many is None else f", the first {plan.many}"
-        told = {"benchmark": "world", "title": f"The world, {plan.split} edits{many}", "version": str(VERSION),
-                "tasks": [*dict.fromkeys(task.kind for task in tasks)], "environment": runs.environment(frames=plan.frames),
-                **found(rows), "sets": together(seen, "truth")}
-        write(self.out / "results.json", json.dumps(told, indent=1, allow_nan=False))
-        return told
+        told = {**found(rows), "sets": together(seen, "truth")}
+        return runs.results("world", f"The world, {plan.split} edits", str(VERSION), plan.many, told, frames=plan.frames)
 
     def case(self, task: WorldEdit, eyes: Eyes) -> Case:
         looks = LayerDistance(eyes.judge.body, side=judges.SIDE)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..errors import BadInput
 from ..metrics.clip import CLIP, unit
 from ..metrics.clip import load as read
 from ..metrics.metric import Embedder
@@ -30,14 +29,6 @@ CAPTIONS = [Scene(*kind).caption() for kind in product(OBJECTS, COLOURS, BACKGRO
 def load() -> CLIP:
     """The world's CLIP, as any other.  Raises BadInput where it has not been trained."""
     return read(weights.clip())
-
-
-def load_if_trained() -> CLIP | None:
-    try:
-        folder = weights.clip()
-    except BadInput:
-        return None
-    return read(folder)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ..inversion.trajectory import Trajectory
 from ..models.model import Model
 from ..settings import setting
 from .fatezero import FateZero
-from .masks import changing, of_words
+from .masks import changing, masked, of_words
 from .method import Method, Setup
 from .request import Request
 
@@ -33,28 +33,30 @@ class Newtake(Method):
     reach: float = setting(0.15, "share of what changes that lies outside the mask from which on the shape changes", 0, 1)
 
     def invert(self, model, z0, ask):
-        return self._kept().invert(model, z0, ask)
+        return self._kept(ask).invert(model, z0, ask)
 
     def path_key(self, ask):
-        return self._kept().path_key(ask)
+        return self._kept(ask).path_key(ask)
 
     def idle(self, path, ask):
-        idle = self._kept().idle(path, ask)
-        idle.pop("blend_latents", None)                 # no setting of its own
         said = self.reach != Newtake().reach and not of_words(self.setup, ask)
-        return idle | dict.fromkeys(["reach"] * said, "there is no mask of words that a change could leave")
+        reach = dict.fromkeys(["reach"] * said, "there is no mask of words that a change could leave")
+        return self._kept(ask).idle(path, ask) | reach
 
     def __call__(self, model, path, ask):
         self.tell_idle(path, ask)
         reach = self._reach(model, path, ask) if of_words(self.setup, ask) else [0.0] * len(ask.changes)
-        edits = [self._free() if share > self.reach else self._kept() for share in reach]
+        edits = [self._free(ask) if share > self.reach else self._kept(ask) for share in reach]
         return torch.cat([method.edit(model, path, alone(ask, i)) for i, method in enumerate(edits)])
 
-    def _kept(self) -> FateZero:
-        return FateZero(self.setup, self_until=0.5, cross_until=0.3, blend_latents=True, blend_from=0.5, blend_until=1.0)
+    def _kept(self, ask: Request) -> FateZero:
+        """The shape stays."""
+        blends = masked(self.setup, ask)
+        return FateZero(self.setup, self_until=0.5, cross_until=0.3, blend_latents=blends, blend_from=0.5, blend_until=1.0)
 
-    def _free(self) -> FateZero:
-        return replace(self._kept(), self_until=0.0, cross_until=0.2, blend_from=0.3)
+    def _free(self, ask: Request) -> FateZero:
+        """It is let go."""
+        return replace(self._kept(ask), self_until=0.0, cross_until=0.2, blend_from=0.3)
 
     def _reach(self, model: Model, path: Trajectory, ask: Request) -> list[float]:
         """For each target the share of what it changes, squared, that lies outside the mask of the source's words."""

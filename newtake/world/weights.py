@@ -1,5 +1,6 @@
 """The small networks of the world that are kept beside the built-in checkpoint."""
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ from torch import nn
 from ..errors import BadInput
 
 Net = TypeVar("Net", bound=nn.Module)
+Loaded = TypeVar("Loaded")
 TINY = Path(str(files("newtake.models") / "tiny"))
 
 
@@ -25,8 +27,20 @@ def clip() -> Path:
     return present(TINY / "clip" / "model.safetensors", "clip").parent
 
 
+class Untrained(BadInput):
+    """A network that is not there yet."""
+
+
+def if_trained(load: Callable[[], Loaded]) -> Loaded | None:
+    """What is loaded; None where it has not been trained."""
+    try:
+        return load()
+    except Untrained:
+        return None
+
+
 def present(path: Path, part: str) -> Path:
     if not path.is_file():
-        raise BadInput(f"there is no {part} beside the built-in checkpoint; train it with "
-                       f"`python -m newtake.world.training --parts {part}`")
+        raise Untrained(f"there is no {part} beside the built-in checkpoint; train it with "
+                        f"`python -m newtake.world.training --parts {part}`")
     return path
