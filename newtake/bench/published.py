@@ -179,11 +179,11 @@ class Published:
         source, mask = video[:], masks(task, border=plan.layout == "pie", size=video.size)
         there = Material(source[scored], source[scored], mask=None if mask is None else mask[:len(video)][scored],
                          target=task.target, caption=plan.said(task), **networks)
-        told = dict(benchmark=plan.layout, clip=plan.decided(task), frames=len(video), size=video.size, metrics=plan.measured,
-                    networks=plan.seers)
+        told = dict(benchmark=plan.layout, clip=plan.decided(task), frames=len(video), size=video.size)
+        judged = dict(metrics=plan.measured, networks=plan.seers)
         undo = {"round trip of the source": round_trip(self.model, source), **undone(source)}
         return Case(task.name, task.kind, video, plan.said(task), task.target,
-                    lambda edit: measure(replace(there, edit=edit[scored]), plan.measured), undo, told)
+                    lambda edit: measure(replace(there, edit=edit[scored]), plan.measured), undo, told, judged)
 
 
 def measure(material: Material, names: Mapping[str, str]) -> Scores:

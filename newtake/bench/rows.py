@@ -1,7 +1,7 @@
 """Rows of a benchmark: what an edit scored and cost, and a clip to look at it.
 
-A row is kept as soon as it is there, under a name made of all that decides it; so a run that was killed goes on, and a method
-that is added later costs only itself.
+Edits and their scores are kept as soon as they are there, each under a name made of all that decides it; so a run that was
+killed goes on, a method that is added later costs only itself, and a metric that is added later edits nothing again.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Case:
     target: str
     scored: Callable[[Tensor], Scores]                  # frames (f 3 h w) in [-1, 1] -> their scores
     controls: Mapping[str, Tensor]                      # clips that are no edits, (f 3 h w)
-    told: Mapping[str, Any]                             # what decides its rows, beside the method, the seed and the model
+    told: Mapping[str, Any]                             # what decides its edits, beside the method, the seed and the model
+    judged: Mapping[str, Any]                           # what decides their scores, beside the edits
     difficulty: str | None = None
     beside: tuple[Video, ...] = ()                      # shown to the right of an edit: the true answer
-    exact: bool = False                                 # its edits are kept to the bit as well: see `Rows.edit`
 
 
 @dataclass(frozen=True)
@@ -62,29 +62,27 @@ class Rows:
         return rows
 
     def kept(self, case: Case, method: Method, seed: int, paths: Paths) -> dict[str, Any]:
-        """Scores and costs of an edit; where it was not made before it is, with a clip of it beside source and truth."""
-        told = dict(edit=case.name, seed=seed, method=name_of(type(method)), settings=values(method),
-                    model=self.model.hash, dtype=str(self.model.dtype), **case.told)
-        key = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
-        path, clip = self.out / "rows" / f"{key}.json", Path("clips") / f"{key}.webp"
-        if not path.exists():
+        """Scores and costs of an edit, which are made where they were not before."""
+        name = key(edit=case.name, seed=seed, method=name_of(type(method)), settings=values(method), model=self.model.hash,
+                   dtype=str(self.model.dtype), **case.told)
+        made, costs = self.out / "edits" / f"{name}.webp", self.out / "edits" / f"{name}.json"
+        if not (made.exists() and costs.exists()):
             done = edited(case.video, case.source, [case.target], method, self.model, seed, paths)
-            made = done.videos[0][:].clamp(-1, 1)
+            made.parent.mkdir(parents=True, exist_ok=True)
+            done.videos[0].write(made, lossless=True)
+            write(costs, json.dumps({"evaluations": done.evaluations, "seconds": round(sum(done.seconds.values()), 2),
+                                     "peak_memory_mb": peak_memory(self.model.device.type) >> 20}))
+        scores, clip = self.out / "rows" / f"{key(edit=name, **case.judged)}.json", Path("clips") / made.name
+        if not scores.exists():
+            video = Video.read(made)
             (self.out / clip).parent.mkdir(parents=True, exist_ok=True)
-            compare(case.video, [done.videos[0], *case.beside], self.out / clip)
-            if case.exact:
-                (self.out / "edits").mkdir(exist_ok=True)
-                done.videos[0].write(self.out / "edits" / clip.name, lossless=True)
-            write(path, json.dumps({
-                "scores": case.scored(made), "seed": seed, "clip": str(clip), "evaluations": done.evaluations,
-                "seconds": round(sum(done.seconds.values()), 2), "peak_memory_mb": peak_memory(self.model.device.type) >> 20},
-                allow_nan=False))
-        return json.loads(path.read_text())
+            compare(case.video, [video, *case.beside], self.out / clip)
+            write(scores, json.dumps(case.scored(video[:]), allow_nan=False))
+        return {"scores": json.loads(scores.read_text()), "seed": seed, "clip": str(clip), **json.loads(costs.read_text())}
 
-    def edit(self, row: Mapping[str, Any]) -> Tensor | None:
-        """The edit of a row, (f 3 h w), to 8 bits; None where it was not kept."""
-        path = self.out / "edits" / Path(row["clip"] or "none").name
-        return Video.read(path)[:] if path.exists() else None
+    def edit(self, row: Mapping[str, Any]) -> Tensor:
+        """The edit of a row, (f 3 h w), to 8 bits, as it was scored."""
+        return Video.read(self.out / "edits" / Path(row["clip"]).name)[:]
 
     def results(self, benchmark: str, title: str, version: str, many: int | None, found: Mapping[str, Any],
                 **asked: Any) -> dict[str, Any]:
@@ -117,6 +115,10 @@ def row(case: Case, method: str, scores: Scores, control: bool = False, **costs:
     nothing = dict.fromkeys(("seed", "evaluations", "seconds", "peak_memory_mb", "clip", "sheet"))
     return {"edit": case.name, "task": case.task, "difficulty": case.difficulty, "method": method, "control": control,
             "prompts": [case.source, case.target], "scores": scores, **nothing, **costs}
+
+
+def key(**told: Any) -> str:
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def write(path: Path, text: str) -> None:

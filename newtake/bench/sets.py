@@ -45,13 +45,10 @@ class Eyes:
         return seen if self.viewer is None else seen | {"clips": self.viewer.features(edit[None].float())}
 
 
-def together(seen: Mapping[str, Sequence[Seen | None]], real: str) -> dict[str, Any]:
-    """The results' `sets`: metrics of all that was seen of each method against what was seen of `real`.
-
-    A method of which an edit is missing (None) has none.
-    """
+def together(seen: Mapping[str, Sequence[Seen]], real: str) -> dict[str, Any]:
+    """The results' `sets`: metrics of all that was seen of each method against what was seen of `real`."""
     truth = joined(seen[real])
-    of = {who: measured(joined(ones), truth) for who, ones in seen.items() if None not in ones}
+    of = {who: measured(joined(ones), truth) for who, ones in seen.items()}
     names = [name for name in SET_METRICS if any(name in found for found in of.values())]
     about = {name: {"unit": SET_METRICS[name].unit, "higher_is_better": SET_METRICS[name].higher_is_better,
                     "what": SET_METRICS[name].what} for name in names}
@@ -59,9 +56,8 @@ def together(seen: Mapping[str, Sequence[Seen | None]], real: str) -> dict[str, 
             "about": f"All edits of a method against the {len(seen[real])} true answers, in the world's own networks.  {FEW}"}
 
 
-def joined(seen: Sequence[Seen | None]) -> dict[str, Tensor]:
-    there = [one for one in seen if one is not None]
-    return {name: torch.cat([one[name] for one in there]) for name in there[0]}
+def joined(seen: Sequence[Seen]) -> dict[str, Tensor]:
+    return {name: torch.cat([one[name] for one in seen]) for name in seen[0]}
 
 
 def measured(edits: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> dict[str, float | None]:

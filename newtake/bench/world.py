@@ -88,7 +88,7 @@ class World:
             rows += (made := runs.of(case))
             for one in made:
                 edit = case.controls[one["method"]] if one["control"] else runs.edit(one)
-                seen.setdefault(one["method"], []).append(None if edit is None else eyes.see(edit))
+                seen.setdefault(one["method"], []).append(eyes.see(edit))
         told = {**found(rows), "sets": together(seen, "truth")}
         return runs.results("world", f"The world, {plan.split} edits", str(VERSION), plan.many, told, frames=plan.frames)
 
@@ -96,10 +96,11 @@ class World:
         looks = LayerDistance(eyes.judge.body, side=judges.SIDE)
         there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks, clip=eyes.clip)
         told = dict(version=VERSION, split=self.plan.split, frames=self.plan.frames)
-        told |= {"clip": hash_of(weights.clip())} if eyes.clip is not None else {}
+        judged = dict(metrics=MEASURED, judge=hash_of(weights.file("judge")),
+                      clip=None if eyes.clip is None else hash_of(weights.clip()))
         return Case(task.name, task.kind, video(task.scene), task.source, task.target,
-                    lambda edit: scored(task, edit, there, eyes.judge), controls(there, self.model), told, task.difficulty,
-                    (video(task.truth),), exact=True)
+                    lambda edit: scored(task, edit, there, eyes.judge), controls(there, self.model), told, judged,
+                    task.difficulty, (video(task.truth),))
 
 
 def measured_on(task: WorldEdit) -> dict[str, Any]:

@@ -17,9 +17,13 @@ TINY = Path(str(files("newtake.models") / "tiny"))
 
 def read(net: Net, part: str) -> Net:
     """The network with the weights of this part of `newtake.world.training`, in float32.  BadInput where it is not trained."""
-    kept = present(TINY / f"{part}.safetensors", part)
-    net.load_state_dict({name: z.float() for name, z in load(kept.read_bytes()).items()})
+    net.load_state_dict({name: z.float() for name, z in load(file(part).read_bytes()).items()})
     return net.eval().requires_grad_(False)
+
+
+def file(part: str) -> Path:
+    """Where its weights are.  BadInput where it is not trained."""
+    return present(TINY / f"{part}.safetensors", part)
 
 
 def clip() -> Path:
