@@ -23,6 +23,7 @@ bench: $(VENV)/dev            ## the figures in the README and the docs: two hou
 	$(BIN)/python benchmarks/inversions.py --out .bench/inversions
 	$(BIN)/python benchmarks/null_text.py
 	$(BIN)/python benchmarks/dense_attention.py
+	$(BIN)/python benchmarks/captions.py
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training

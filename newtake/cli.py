@@ -162,9 +162,9 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
           method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]", help="by default all")] = [],
           set: Settings = [], model: Model = "tiny",
           split: Annotated[str, Option("--split", help="of the world: test or development")] = "test",
-          small: Annotated[bool, Option("--small", help="the first dozen edits alone")] = False,
+          small: Annotated[bool, Option("--small", help="the first dozen edits alone; of the world 4 frames, 8 steps")] = False,
           seeds: Annotated[int, Option("--seeds", min=1)] = 1,
-          frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; of a data set as published")] = None,
+          frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; else as published")] = None,
           size: Size = None, device: Device = None, dtype: Dtype = None, clip_model: ClipModel = None,
           network: Annotated[list[str], Option("--network", metavar="NAME=WHERE", help="pick, keys, objects or lpips")] = [],
           captioner: Captioner = None, trust: Trust = False,
@@ -177,14 +177,16 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     from .show import shown
 
     networks = ({"clip": clip_model} if clip_model else {}) | pairs(network, "--network")
-    methods = {name: spelled(name, **pairs(set, "--set")) for name in method or METHODS}
-    many = world.SMALL if small else None
+    extent = world.SMALL if small else world.WHOLE
+    given = ({} if layout else {"steps": extent.steps}) | pairs(set, "--set")
+    methods = {name: spelled(name, **given) for name in method or METHODS}
     foreign = [name for name, given in {"--size": size, "--clip-model": clip_model, "--network": network,
                                         "--captioner": captioner}.items() if given]
     if layout is None:
-        plan = world.plan(what, methods, split, many, seeds, frames, foreign)
+        plan = world.plan(what, methods, split, extent.many, seeds, frames or extent.frames, foreign)
     else:
-        plan = published.Plan(layout, Path(what), methods, many, seeds, frames, pixels(size), networks, trust, captioner)
+        plan = published.Plan(layout, Path(what), methods, extent.many, seeds, frames, pixels(size), networks, trust,
+                              captioner)
     with shown():
         results = plan.carried_out(load(model, device, dtype), out).results()
     print_report(results, out, out / "report.html", as_json)

@@ -8,7 +8,8 @@ from transformers import CLIPModel, CLIPTokenizer
 
 import newtake.world.viewer as viewers
 from newtake.errors import BadInput
-from newtake.world.training import contrastive, viewing
+from newtake.world.grammar import vocabulary
+from newtake.world.training import contrastive, denoiser, viewing
 from newtake.world.training.data import Pictures, chunk
 from newtake.world.viewer import FEATURES, LEARNED, Viewer
 from newtake.world.weights import read
@@ -54,6 +55,15 @@ def test_the_worlds_clip_is_a_clip(tmp_path):
     again = CLIPModel.from_pretrained(tmp_path / "clip").float()
     assert torch.allclose(again(input_ids=ids, pixel_values=x).logits_per_image, said, atol=0.05)
     assert sum(p.numel() for p in pair.parameters()) < 1_500_000
+
+
+def test_the_tokenizer_is_made_the_same_each_time(tmp_path):
+    """A training that goes on, and one that is done again, number the words alike."""
+    first, second = (denoiser.tokenizer(tmp_path / name) for name in ("first", "second"))
+    assert first.get_vocab() == second.get_vocab() == denoiser.read_tokenizer(tmp_path / "first").get_vocab()
+    for word in vocabulary():
+        assert len(first(word).input_ids) == 3, word
+    assert first.decode(first("a zebra").input_ids, skip_special_tokens=True).strip() == "a zebra"
 
 
 def test_what_is_not_trained_is_one_line():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,8 +31,16 @@ from .ranking import MEASURED, found
 from .rows import Case, Rows, Scores, undone
 from .sets import Eyes, together
 
-FRAMES = 8
-SMALL = 12                                              # edits, two of each kind
+
+class Extent(NamedTuple):
+    """How much is done where nothing else is said."""
+
+    many: int | None                                    # the first so many edits; None: all
+    frames: int
+    steps: int
+
+
+WHOLE, SMALL = Extent(None, 8, 15), Extent(12, 4, 8)    # the small one has two edits of each kind
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Plan:
     split: Split = "test"
     many: int | None = None                             # the first so many edits alone
     seeds: int = 1
-    frames: int = FRAMES
+    frames: int = WHOLE.frames
 
     def carried_out(self, model: UNet, out: Path) -> World:
         return World(self, model, out)
@@ -53,7 +61,7 @@ class Plan:
 
 
 def plan(
-    what: str, methods: dict[str, Method], split: str, many: int | None, seeds: int, frames: int | None,
+    what: str, methods: dict[str, Method], split: str, many: int | None, seeds: int, frames: int,
     foreign: Sequence[str] = ()
 ) -> Plan:
     """What the command line asks for.  foreign: options that were given, of what the world has of its own.  Raises BadInput."""
@@ -68,7 +76,7 @@ def plan(
                        f"{'are' if len(foreign) > 1 else 'is'} for the folder of a data set")
     if frames == 1:
         raise BadInput("the world's clips have at least 2 frames, not 1")
-    return Plan(methods, split, many, seeds, frames or FRAMES)
+    return Plan(methods, split, many, seeds, frames)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
         save(judge, job.out / "judge.safetensors")
 
     def train_denoiser() -> None:
-        clip = denoiser.tokenizer(job.out / "tokenizer")
+        clip = (denoiser.read_tokenizer if job.further else denoiser.tokenizer)(job.out / "tokenizer")
         net = denoiser.Denoiser(len(clip), clip.eos_token_id, CHANNELS).to(job.device)
         if job.further:
             net.read(job.out)
@@ -86,7 +86,7 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
         save(classifier, job.out / "classifier.safetensors")
 
     def train_clip() -> None:
-        tokens = denoiser.tokenizer(job.out / "tokenizer")
+        tokens = denoiser.read_tokenizer(job.out / "tokenizer")
         pair = contrastive.Pair(tokens).to(job.device)
         contrastive.train(pair, tokens, seen, job.steps["clip"], job.work / "clip.pt")
         contrastive.write(pair, tokens, job.out / "clip")

@@ -6,13 +6,12 @@ loss weighted by min-SNR (Hang et al., ICCV 2023, arXiv 2303.09556, section 3.4)
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import models
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -30,20 +29,25 @@ END = "<|endoftext|>"
 
 
 def tokenizer(folder: Path) -> CLIPTokenizer:
-    """CLIP's kind of byte pairs, learned from the world's own captions until every word is one token."""
+    """CLIP's kind of byte pairs, of which every word of the world's captions is one token.  The same on every machine."""
     words = sorted({word for wording in range(len(WORDINGS) * len(STYLE_WORDINGS)) for style in STYLE_NAMES
                     for name, known in {**ATTRIBUTES, "style": (style,)}.items() for value in known
                     for word in Scene(**{"style": style, name: value}).caption(wording).split()})
-    pairs = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    pairs.pre_tokenizer = pre_tokenizers.Whitespace()
     letters = [chr(c) for c in range(33, 127)]
-    pairs.train_from_iterator([words] * 2, trainers.BpeTrainer(
-        vocab_size=10_000, end_of_word_suffix="</w>", initial_alphabet=letters, min_frequency=1, show_progress=False))
-    learned = json.loads(pairs.to_str())["model"]
-    vocab = dict.fromkeys([*letters, *(c + "</w>" for c in letters), *learned["vocab"], "<|startoftext|>", END])
-    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in learned["merges"]]
-    made = CLIPTokenizer(vocab={token: i for i, token in enumerate(vocab)}, merges=merges, model_max_length=LONGEST)
+    vocab, merges = [*letters, *(c + "</w>" for c in letters)], []
+    for word in words:
+        pairs = models.BPE({token: i for i, token in enumerate(vocab)}, merges, end_of_word_suffix="</w>")
+        first, *rest = (token.value for token in pairs.tokenize(word))
+        for part in rest:                               # a merge that is learned later never comes in an earlier word's way
+            merges.append((first, part))
+            vocab.append(first := first + part)
+    tokens = [*vocab, "<|startoftext|>", END]
+    made = CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges, model_max_length=LONGEST)
     made.save_pretrained(folder)
+    return read_tokenizer(folder)
+
+
+def read_tokenizer(folder: Path) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
