@@ -188,7 +188,7 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
         plan = published.Plan(layout, Path(what), methods, extent.many, seeds, frames, pixels(size), networks, trust,
                               captioner)
     with shown():
-        results = plan.carried_out(load(model, device, dtype), out).results()
+        results = plan.results(load(model, device, dtype), out)
     print_report(results, out, out / "report.html", as_json)
 
 

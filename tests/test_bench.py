@@ -8,7 +8,7 @@ import pytest
 from newtake import load
 from newtake.bench import ranking, rows, sets, world
 from newtake.bench.rows import Rows
-from newtake.bench.world import Plan, World
+from newtake.bench.world import Plan
 from newtake.errors import BadInput
 from newtake.methods import spelled
 from newtake.metrics import SET_METRICS
@@ -65,7 +65,7 @@ def test_the_benchmark_goes_on_and_says_the_same(tmp_path):
     model = load("tiny")
     methods = lambda *names: {name: spelled(name, steps=2) for name in names}
     plan = Plan(methods("ddim", "sdedit:strength=0.5"), many=2, frames=3)
-    first = World(plan, model, tmp_path).results()
+    first = plan.results(model, tmp_path)
     kept = sorted((tmp_path / "rows").iterdir())
     assert len(kept) == 4 and json.loads((tmp_path / "results.json").read_text()) == first
     of = first["sets"]["of"]
@@ -73,13 +73,13 @@ def test_the_benchmark_goes_on_and_says_the_same(tmp_path):
     assert "FID and FVD are biased" in html(first, tmp_path) and "| fid ↓ |" in markdown(first)
     before = [path.read_bytes() for path in kept]
     kept[0].unlink()
-    again = World(plan, model, tmp_path).results()
+    again = plan.results(model, tmp_path)
     costs = ("seconds", "peak_memory_mb")
     plain = lambda results: [{n: v for n, v in r.items() if n not in costs} for r in results["rows"]]
     assert again["sets"] == first["sets"]
     assert plain(again) == plain(first) and [path.read_bytes() for path in kept[1:]] == before[1:]
     assert first["ranking"][0]["method"] == "truth" and first["methods"] == ["ddim", "sdedit:strength=0.5"]
-    more = World(replace(plan, methods=plan.methods | methods("ddim:guidance=2")), model, tmp_path).results()
+    more = replace(plan, methods=plan.methods | methods("ddim:guidance=2")).results(model, tmp_path)
     assert len(more["methods"]) == 3 and len([*(tmp_path / "rows").iterdir()]) == 6
     page = html(more, tmp_path)
     assert "recolour-0" in page and page.count("data:image/webp") == 6 and "identity" in markdown(more)
@@ -87,14 +87,14 @@ def test_the_benchmark_goes_on_and_says_the_same(tmp_path):
 
 def test_an_edit_is_kept_to_the_bit_and_scored_again_without_being_made_again(tmp_path, monkeypatch):
     model = load("tiny")
-    asked = World(Plan({"sdedit": spelled("sdedit", steps=2)}, many=1, frames=2), model, tmp_path)
-    row = next(row for row in asked.results()["rows"] if not row["control"])
+    asked = Plan({"sdedit": spelled("sdedit", steps=2)}, many=1, frames=2)
+    row = next(row for row in asked.results(model, tmp_path)["rows"] if not row["control"])
     task = edits("test", model.native, 2)[0]
-    made = edited(video(task.scene), task.source, [task.target], asked.plan.methods["sdedit"], model).videos[0][:]
-    assert (as_pixels(Rows(asked.plan.methods, 1, model, tmp_path).edit(row)) == as_pixels(made)).all()
+    made = edited(video(task.scene), task.source, [task.target], asked.methods["sdedit"], model).videos[0][:]
+    assert (as_pixels(Rows(asked.methods, 1, model, tmp_path).edit(row)) == as_pixels(made)).all()
     monkeypatch.setattr(world, "hash_of", lambda path: "another judge")
     monkeypatch.setattr(rows, "edited", None)           # nobody edits
-    assert next(row for row in asked.results()["rows"] if not row["control"]) == row
+    assert next(row for row in asked.results(model, tmp_path)["rows"] if not row["control"]) == row
     assert len([*(tmp_path / "rows").iterdir()]) == 2 and len([*(tmp_path / "edits").iterdir()]) == 2
 
 

@@ -10,7 +10,7 @@ from test_commands import newtake
 from transformers import CLIPTokenizer
 
 import newtake as package
-from newtake.bench.world import Plan, World
+from newtake.bench.world import Plan
 from newtake.captions import blip, captioner, world
 from newtake.captions.world import CAPTIONS, Reader
 from newtake.errors import BadInput, Note
@@ -306,9 +306,9 @@ def test_the_benchmark_measures_words_where_it_can(folder, tmp_path, monkeypatch
     model, plan = package.load("tiny"), Plan({"ddim": spelled("ddim", steps=1)}, many=1, frames=3)
     (tmp_path / "tiny").mkdir()
     beside(monkeypatch, tmp_path / "tiny", "judge.safetensors")
-    blind = World(plan, model, tmp_path / "out").results()
+    blind = plan.results(model, tmp_path / "out")
     beside(monkeypatch, folder.parent, "judge.safetensors")
-    seeing = World(plan, model, tmp_path / "out").results()
+    seeing = plan.results(model, tmp_path / "out")
     words = {"text_alignment", "frame_accuracy"}
     assert not words & set(blind["metrics"]) and words <= set(seeing["metrics"])
     assert len([*(tmp_path / "out" / "rows").iterdir()]) == 2       # another judge, another row

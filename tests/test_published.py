@@ -9,7 +9,7 @@ import pytest
 
 from newtake import cli, load
 from newtake.bench import rows
-from newtake.bench.published import NETWORKS, Plan, Published
+from newtake.bench.published import NETWORKS, Plan
 from newtake.bench.ranking import flags
 from newtake.datasets import LAYOUTS, METRICS
 from newtake.errors import BadInput
@@ -43,7 +43,7 @@ def plan(layout, folder, **more):
 def test_every_benchmark_has_its_own_metrics_and_goes_on(layout, made, networks, tmp_path, monkeypatch):
     pytest.importorskip("cv2", reason="motion is measured with OpenCV")
     asked, out, model = plan(layout, made(layout), networks=networks), tmp_path / "out", load("tiny")
-    found = asked.carried_out(model, out).results()
+    found = asked.results(model, out)
     assert set(found["metrics"]) == {name for name, ours in METRICS[layout].items() if ours}
     assert set(found["missing"]) == {name for name, ours in METRICS[layout].items() if ours is None}
     assert set(found["controls"]) == CONTROLS and found["methods"] == ["sdedit"] and len(found["rows"]) == 6
@@ -51,7 +51,7 @@ def test_every_benchmark_has_its_own_metrics_and_goes_on(layout, made, networks,
     moves = {"frame consistency", "warp error"} if layout == "pie" else set()
     assert {name for name, score in row["scores"].items() if score is None} <= moves and row["evaluations"] == 4
     monkeypatch.setattr(rows, "edited", lambda *_: pytest.fail("it is there already"))
-    assert asked.carried_out(model, out).results() == json.loads((out / "results.json").read_text()) == found
+    assert asked.results(model, out) == json.loads((out / "results.json").read_text()) == found
     page, text = html(found, out), markdown(found)
     for name in METRICS[layout]:
         assert name in page and name in text
@@ -84,7 +84,7 @@ def test_five_scores_every_eighth_frame(made, tmp_path):
     entry = {"video_name": "long", "source_prompt": "a bus", "target_prompt": "a truck"}
     (folder / "edit_prompt" / "edit1_FiVE.json").write_text(json.dumps([entry]))
     asked = plan("five", folder, frames=None)
-    case = Published(asked, load("tiny"), tmp_path).case(asked.tasks[0], {})
+    case = asked.case(asked.tasks[0], load("tiny"), {})
     assert len(case.video) == 10 and case.scored(case.video[:])["mse_unedit_part"] == 0
 
     def spoilt(number):

@@ -149,41 +149,29 @@ class Plan:
         """What was read of clips."""
         return {}
 
-    def carried_out(self, model: UNet, out: Path) -> Published:
-        return Published(self, model, out)
+    def results(self, model: UNet, out: Path) -> dict[str, Any]:
+        """Carried out with a model in a folder (edits, rows, clips, results.json): what `newtake.report` reads."""
+        runs, rows = Rows(self.methods, self.seeds, model, out), []
+        networks = {name: NETWORKS[name][2](path, self.trust) for name, path in self.networks.items()}
+        for task in track(self.tasks, "edits of the benchmark"):
+            rows += runs.of(self.case(task, model, networks))
+        known = {name: about(ours) for name, ours in self.measured.items()}
+        first = [name for ours in FIRST for name in known if self.measured[name] == ours]
+        asked = {"frames": self.frames or "as published", "size": "the model's own" if self.size is None else list(self.size)}
+        called = {NETWORKS[name][0]: Path(path).name for name, path in self.networks.items()}
+        told = {**unranked(rows, known, first), "missing": self.missing}
+        return runs.results(self.layout, self.layout, self.version, self.many, told, **asked, **called)
 
-
-@dataclass(frozen=True)
-class Published:
-    """A plan, carried out with a model in a folder: rows, clips, results.json."""
-
-    plan: Plan
-    model: UNet
-    out: Path
-
-    def results(self) -> dict[str, Any]:
-        """What `newtake.report` reads."""
-        plan, runs, rows = self.plan, Rows(self.plan.methods, self.plan.seeds, self.model, self.out), []
-        networks = {name: NETWORKS[name][2](path, plan.trust) for name, path in plan.networks.items()}
-        for task in track(plan.tasks, "edits of the benchmark"):
-            rows += runs.of(self.case(task, networks))
-        known = {name: about(ours) for name, ours in plan.measured.items()}
-        first = [name for ours in FIRST for name in known if plan.measured[name] == ours]
-        asked = {"frames": plan.frames or "as published", "size": "the model's own" if plan.size is None else list(plan.size)}
-        called = {NETWORKS[name][0]: Path(path).name for name, path in plan.networks.items()}
-        told = {**unranked(rows, known, first), "missing": plan.missing}
-        return runs.results(plan.layout, plan.layout, plan.version, plan.many, told, **asked, **called)
-
-    def case(self, task: Task, networks: Mapping[str, Any]) -> Case:
-        plan, video, scored = self.plan, self.plan.clip(task, self.model), slice(None, None, task.every)
-        source, mask = video[:], masks(task, border=plan.layout == "pie", size=video.size)
+    def case(self, task: Task, model: UNet, networks: Mapping[str, Any]) -> Case:
+        video, scored = self.clip(task, model), slice(None, None, task.every)
+        source, mask = video[:], masks(task, border=self.layout == "pie", size=video.size)
         there = Material(source[scored], source[scored], mask=None if mask is None else mask[:len(video)][scored],
-                         target=task.target, caption=plan.said(task), **networks)
-        told = dict(benchmark=plan.layout, clip=plan.decided(task), frames=len(video), size=video.size)
-        judged = dict(metrics=plan.measured, networks=plan.seers)
-        undo = {"round trip of the source": round_trip(self.model, source), **undone(source)}
-        return Case(task.name, task.kind, video, plan.said(task), task.target,
-                    lambda edit: measure(replace(there, edit=edit[scored]), plan.measured), undo, told, judged)
+                         target=task.target, caption=self.said(task), **networks)
+        told = dict(benchmark=self.layout, clip=self.decided(task), frames=len(video), size=video.size)
+        judged = dict(metrics=self.measured, networks=self.seers)
+        undo = {"round trip of the source": round_trip(model, source), **undone(source)}
+        return Case(task.name, task.kind, video, self.said(task), task.target,
+                    lambda edit: measure(replace(there, edit=edit[scored]), self.measured), undo, told, judged)
 
 
 def measure(material: Material, names: Mapping[str, str]) -> Scores:

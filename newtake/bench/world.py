@@ -53,11 +53,31 @@ class Plan:
     seeds: int = 1
     frames: int = WHOLE.frames
 
-    def carried_out(self, model: UNet, out: Path) -> World:
-        return World(self, model, out)
-
     def edits(self, size: int) -> list[WorldEdit]:
         return edits(self.split, size, self.frames)[:self.many]
+
+    def results(self, model: UNet, out: Path) -> dict[str, Any]:
+        """Carried out with a model in a folder (edits, rows, clips, results.json): what `newtake.report` reads."""
+        eyes, rows, seen = Eyes.open(), [], {}
+        runs = Rows(self.methods, self.seeds, model, out)
+        for task in track(self.edits(model.native), "edits of the benchmark"):
+            case = self.case(task, model, eyes)
+            rows += (made := runs.of(case))
+            for one in made:
+                edit = case.controls[one["method"]] if one["control"] else runs.edit(one)
+                seen.setdefault(one["method"], []).append(eyes.see(edit))
+        told = {**found(rows), "sets": together(seen, "truth")}
+        return runs.results("world", f"The world, {self.split} edits", str(VERSION), self.many, told, frames=self.frames)
+
+    def case(self, task: WorldEdit, model: UNet, eyes: Eyes) -> Case:
+        looks = LayerDistance(eyes.judge.body, side=judges.SIDE)
+        there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks, clip=eyes.clip)
+        told = dict(version=VERSION, split=self.split, frames=self.frames)
+        judged = dict(metrics=MEASURED, judge=hash_of(weights.file("judge")),
+                      clip=None if eyes.clip is None else hash_of(weights.clip()))
+        return Case(task.name, task.kind, video(task.scene), task.source, task.target,
+                    lambda edit: scored(task, edit, there, eyes.judge), controls(there, model), told, judged,
+                    task.difficulty, (video(task.truth),))
 
 
 def plan(
@@ -77,38 +97,6 @@ def plan(
     if frames == 1:
         raise BadInput("the world's clips have at least 2 frames, not 1")
     return Plan(methods, split, many, seeds, frames)
-
-
-@dataclass(frozen=True)
-class World:
-    """A plan, carried out with a model in a folder: rows, clips, edits, results.json."""
-
-    plan: Plan
-    model: UNet
-    out: Path
-
-    def results(self) -> dict[str, Any]:
-        """What `newtake.report` reads."""
-        plan, eyes, rows, seen = self.plan, Eyes.open(), [], {}
-        runs = Rows(plan.methods, plan.seeds, self.model, self.out)
-        for task in track(plan.edits(self.model.native), "edits of the benchmark"):
-            case = self.case(task, eyes)
-            rows += (made := runs.of(case))
-            for one in made:
-                edit = case.controls[one["method"]] if one["control"] else runs.edit(one)
-                seen.setdefault(one["method"], []).append(eyes.see(edit))
-        told = {**found(rows), "sets": together(seen, "truth")}
-        return runs.results("world", f"The world, {plan.split} edits", str(VERSION), plan.many, told, frames=plan.frames)
-
-    def case(self, task: WorldEdit, eyes: Eyes) -> Case:
-        looks = LayerDistance(eyes.judge.body, side=judges.SIDE)
-        there = Material(video(task.truth)[:], **measured_on(task), perceptual=looks, clip=eyes.clip)
-        told = dict(version=VERSION, split=self.plan.split, frames=self.plan.frames)
-        judged = dict(metrics=MEASURED, judge=hash_of(weights.file("judge")),
-                      clip=None if eyes.clip is None else hash_of(weights.clip()))
-        return Case(task.name, task.kind, video(task.scene), task.source, task.target,
-                    lambda edit: scored(task, edit, there, eyes.judge), controls(there, self.model), told, judged,
-                    task.difficulty, (video(task.truth),))
 
 
 def measured_on(task: WorldEdit) -> dict[str, Any]:
