@@ -174,7 +174,7 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     from .bench import published, world
     from .methods import METHODS, spelled
     from .models.load import load
-    from .show import shown
+    from .show import noted, shown
 
     networks = ({"clip": clip_model} if clip_model else {}) | pairs(network, "--network")
     extent = world.SMALL if small else world.WHOLE
@@ -187,7 +187,7 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     else:
         plan = published.Plan(layout, Path(what), methods, extent.many, seeds, frames, pixels(size), networks, trust,
                               captioner)
-    with shown():
+    with noted(tell), shown():
         results = plan.results(load(model, device, dtype), out)
     print_report(results, out, out / "report.html", as_json)
 
@@ -198,9 +198,9 @@ def report(runs: Annotated[list[Path], typer.Argument(help="folders of newtake b
            out: Annotated[Path, Option("--out", help="the page")] = Path("report.html"), as_json: Json = False):
     """Compare runs: benchmarks of one version with each other, or edits."""
     from .bench.runs import together
-    from .show import shown
+    from .show import noted, shown
 
-    with shown():
+    with noted(tell), shown():
         results, folder = together(runs, clip_model, trust)
     print_report(results, folder, out, as_json)
 

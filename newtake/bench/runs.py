@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, Note
 from ..metrics import METRICS, Material, scores
 from ..metrics.clip import load as load_clip
 from ..metrics.perceptual import LayerDistance
@@ -108,8 +109,16 @@ def bare(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
 
 def moved(row: Mapping[str, Any], run: Path, base: Path) -> dict[str, Any]:
     """The row with its pictures' paths from `base` on.  BadInput where they lead out of the run."""
-    paths = {kind: row.get(kind) for kind in ("clip", "sheet")}
-    return {**row, **{kind: path and str(inside(run, path).relative_to(base)) for kind, path in paths.items()}}
+    return {**row, **{kind: row.get(kind) and found_in(run, row[kind], base) for kind in ("clip", "sheet")}}
+
+
+def found_in(run: Path, path: str, base: Path) -> str | None:
+    """The path from `base` on; None, and a Note, where there is no such file."""
+    file = inside(run, path)
+    if file.exists():
+        return str(file.relative_to(base))
+    warnings.warn(f"{run.name} has results whose clips are not there, so the page shows none of them", Note, stacklevel=2)
+    return None
 
 
 def environment(results: Mapping[str, Results]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
+from ..judge import ATTRIBUTES
 from ..scene import STYLE_WORDINGS, WORDINGS
 from .autoencoder import pixels
 from .data import Pictures
@@ -16,7 +17,7 @@ from .denoiser import LONGEST
 from .fit import fit
 from .judging import softened
 
-BATCH, SIZE, PATCH = 128, 64, 8
+BATCH, GROUPS, SIZE, PATCH = 128, 8, 64, 8
 MANY = len(WORDINGS) * len(STYLE_WORDINGS)
 
 
@@ -41,12 +42,18 @@ class Pair(nn.Module):
 
 
 def train(pair: Pair, clip: CLIPTokenizer, seen: Pictures, steps: int, state: Path) -> None:
-    """Pictures of the same scene are no wrong answers to each other's captions."""
+    """Pictures of the same scene are no wrong answers to each other's captions.
+
+    A batch is of a few groups that differ in object and style alone, or colour and background, which are easily told, would
+    tell nearly all pictures of it apart.
+    """
     labels = torch.from_numpy(seen.labels)
+    groups = alike(labels)
     device = next(pair.parameters()).device
 
     def loss(generator):
-        chosen = torch.randint(len(labels), (BATCH,), generator=generator)
+        of = torch.randint(len(groups), (GROUPS,), generator=generator).tolist()
+        chosen = torch.cat([groups[k][torch.randint(len(groups[k]), (BATCH // GROUPS,), generator=generator)] for k in of])
         wordings = torch.randint(MANY, (BATCH,), generator=generator).tolist()
         captions = [seen.caption(i, wording) for i, wording in zip(chosen.tolist(), wordings, strict=True)]
         ids = clip(captions, padding="max_length", max_length=LONGEST, return_tensors="pt").input_ids
@@ -56,6 +63,12 @@ def train(pair: Pair, clip: CLIPTokenizer, seen: Pictures, steps: int, state: Pa
         return (F.cross_entropy(said, right) + F.cross_entropy(said.T, right)) / 2
 
     fit(pair, loss, steps, 1e-3, state, "training the world's CLIP")
+
+
+def alike(labels: Tensor) -> list[Tensor]:
+    """The numbers of the pictures of each colour and background."""
+    same = labels[:, [list(ATTRIBUTES).index(name) for name in ("colour", "background")]]
+    return [(same == kind).all(-1).nonzero()[:, 0] for kind in same.unique(dim=0)]
 
 
 def write(pair: Pair, clip: CLIPTokenizer, folder: Path) -> None:
