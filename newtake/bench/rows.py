@@ -76,7 +76,7 @@ class Rows:
         if not scores.exists():
             video = Video.read(made)
             (self.out / clip).parent.mkdir(parents=True, exist_ok=True)
-            compare(case.video, [video, *case.beside], self.out / clip)
+            compare(case.video, [video, *case.beside], self.out / clip, least=0)
             write(scores, json.dumps(case.scored(video[:]), allow_nan=False))
         return {"scores": json.loads(scores.read_text()), "seed": seed, "clip": str(clip), **json.loads(costs.read_text())}
 

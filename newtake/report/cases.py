@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from PIL import Image
+
 from ..errors import BadInput
 from .tables import FLAG, Results, Row, column, worst, written
 
-KINDS = {".webp": "image/webp", ".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
+KINDS = {".webp": "WEBP", ".png": "PNG", ".gif": "GIF", ".jpg": "JPEG"}
+TINY = 128                                              # pixels of height below which a page enlarges without smoothing
 PICKS = ("method", "task", "difficulty")
-STARTS = {".webp": b"RIFF", ".png": b"\x89PNG", ".gif": b"GIF8", ".jpg": b"\xff\xd8"}
 
 
 def cases(results: Results, folder: Path) -> str:
@@ -83,10 +85,13 @@ def picture(path: str | None, folder: Path, what: str) -> str:
     kind = place.suffix.lower()
     if kind not in KINDS or not place.is_file():
         raise BadInput(f"the results name {path}, which is no picture in {folder}; wanted is {' '.join(KINDS)}")
-    if not (content := place.read_bytes()).startswith(STARTS[kind]):
-        raise BadInput(f"{path} is not what its name says; the results name it as a picture")
-    data = f"data:{KINDS[kind]};base64,{b64encode(content).decode()}"
-    return f'<img loading="lazy" decoding="async" alt="{escape(what)}" src="{data}">'
+    try:
+        with Image.open(place, formats=[KINDS[kind]]) as opened:
+            tiny = ' class="tiny"' if opened.height < TINY else ""
+    except OSError:
+        raise BadInput(f"{path} is not what its name says; the results name it as a picture") from None
+    data = f"data:image/{KINDS[kind].lower()};base64,{b64encode(place.read_bytes()).decode()}"
+    return f'<img{tiny} loading="lazy" decoding="async" alt="{escape(what)}" src="{data}">'
 
 
 def inside(folder: Path, path: str) -> Path:

@@ -18,10 +18,11 @@ COMPARED = 256                                          # pixels up to which tin
 TILE = (128, 512)                                       # smaller frames are enlarged on a sheet, larger ones made smaller
 
 
-def compare(source: Video, edits: Video | Sequence[Video], path: str | Path) -> tuple[str, ...]:
+def compare(source: Video, edits: Video | Sequence[Video], path: str | Path, least: int = COMPARED) -> tuple[str, ...]:
     """Writes the source beside its edits, all at the first edit's height, in the source's timing and with its sound.
 
-    Tiny clips are enlarged by a whole factor without smoothing.  Returns notes as `Video.write` does.
+    least: pixels up to which tiny clips are enlarged, by a whole factor and without smoothing.  Returns notes as `Video.write`
+    does.
     Raises BadInput if they differ in their number of frames.
     """
     edits = [edits] if isinstance(edits, Video) else edits
@@ -29,7 +30,7 @@ def compare(source: Video, edits: Video | Sequence[Video], path: str | Path) -> 
         if len(source) != len(edit):
             raise BadInput(f"the source has {len(source)} frames and the edit {len(edit)}: compare clips of one length")
     clips, first = [source, *edits], edits[0].size
-    height = first[1] * max(1, COMPARED // max(first))
+    height = first[1] * max(1, least // max(first))
     sizes = [(round(clip.size[0] * height / clip.size[1]), height) for clip in clips]
 
     def take(numbers: range):                           # (f 3 h w)
