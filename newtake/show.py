@@ -20,9 +20,11 @@ def noted(tell: Callable[[str], None]) -> Iterator[None]:
     """What is noted inside is told at its end, each line once."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
-        yield
-    for line in dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note)):
-        tell(line)
+        try:
+            yield
+        finally:
+            for line in dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note)):
+                tell(line)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from newtake.bench.ranking import SAID, found
+from newtake.metrics.statistics import means
 from newtake.report.tables import ranking
 from newtake.report.text import printed
 
@@ -18,6 +19,11 @@ def test_the_ranking_is_of_the_committed_rows():
     assert again["ranking"] == RESULTS["ranking"] and again["flags"] == RESULTS["flags"]
     table = [line for line in printed(ranking(RESULTS)).splitlines() if line.startswith("|")]
     assert "\n".join(table) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_frame_accuracy_of_true_answers_and_sources():
+    of = {who: means(RESULTS["rows"], "frame_accuracy")[who].value for who in ("truth", "identity")}
+    assert of["truth"] >= 95 and of["identity"] <= 5
 
 
 def test_the_ranking_punishes_doing_nothing_and_destroying_alike():

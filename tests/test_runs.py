@@ -78,11 +78,11 @@ def test_results_name_no_pictures_of_others(tmp_path):
         together([one, two])
 
 
-def test_results_alone_are_compared_without_their_clips(tmp_path, capsys):
+def test_results_alone_are_compared_without_their_pictures(tmp_path, capsys):
     run = bench(tmp_path / "run", {"ddim": 50.0})
     shutil.rmtree(run / "clips")
     code, out, told = newtake(capsys, "report", run, "--out", tmp_path / "page.html")
-    assert code == 0 and "| ddim |" in out and "clips are not there" in told and "No clips were kept" in (
+    assert code == 0 and "| ddim |" in out and "has not all the pictures" in told and "No clips were kept" in (
         tmp_path / "page.html").read_text()
 
 

@@ -25,6 +25,7 @@ from ..record import peak_memory, versions
 from ..run import Paths, edited
 from ..video import Video, compare
 
+FORMAT = 1                                              # of edits and scores: another one begins anew
 Scores = dict[str, float | None]                        # None: undefined, or without end
 
 
@@ -64,7 +65,7 @@ class Rows:
     def kept(self, case: Case, method: Method, seed: int, paths: Paths) -> dict[str, Any]:
         """Scores and costs of an edit, which are made where they were not before."""
         name = key(edit=case.name, seed=seed, method=name_of(type(method)), settings=values(method), model=self.model.hash,
-                   dtype=str(self.model.dtype), **case.told)
+                   dtype=str(self.model.dtype), device=self.model.device.type, format=FORMAT, **case.told)
         made, costs = self.out / "edits" / f"{name}.webp", self.out / "edits" / f"{name}.json"
         if not (made.exists() and costs.exists()):
             done = edited(case.video, case.source, [case.target], method, self.model, seed, paths)
@@ -72,7 +73,7 @@ class Rows:
             done.videos[0].write(made, lossless=True)
             write(costs, json.dumps({"evaluations": done.evaluations, "seconds": round(sum(done.seconds.values()), 2),
                                      "peak_memory_mb": peak_memory(self.model.device.type) >> 20}))
-        scores, clip = self.out / "rows" / f"{key(edit=name, **case.judged)}.json", Path("clips") / made.name
+        scores, clip = self.out / "rows" / f"{key(edit=name, format=FORMAT, **case.judged)}.json", Path("clips") / made.name
         if not scores.exists():
             video = Video.read(made)
             (self.out / clip).parent.mkdir(parents=True, exist_ok=True)

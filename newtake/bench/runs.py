@@ -117,7 +117,7 @@ def found_in(run: Path, path: str, base: Path) -> str | None:
     file = inside(run, path)
     if file.exists():
         return str(file.relative_to(base))
-    warnings.warn(f"{run.name} has results whose clips are not there, so the page shows none of them", Note, stacklevel=2)
+    warnings.warn(f"{run.name} has not all the pictures that it names; the page leaves them out", Note, stacklevel=2)
     return None
 
 

@@ -13,7 +13,7 @@ from ..errors import BadInput
 from .tables import FLAG, Results, Row, column, worst, written
 
 KINDS = {".webp": "WEBP", ".png": "PNG", ".gif": "GIF", ".jpg": "JPEG"}
-TINY = 128                                              # pixels of height below which a page enlarges without smoothing
+LOW = 128                                              # pixels of height below which a page enlarges without smoothing
 PICKS = ("method", "task", "difficulty")
 
 
@@ -87,8 +87,8 @@ def picture(path: str | None, folder: Path, what: str) -> str:
         raise BadInput(f"the results name {path}, which is no picture in {folder}; wanted is {' '.join(KINDS)}")
     try:
         with Image.open(place, formats=[KINDS[kind]]) as opened:
-            tiny = ' class="tiny"' if opened.height < TINY else ""
-    except OSError:
+            tiny = ' class="tiny"' if opened.height < LOW else ""
+    except (OSError, Image.DecompressionBombError):
         raise BadInput(f"{path} is not what its name says; the results name it as a picture") from None
     data = f"data:image/{KINDS[kind].lower()};base64,{b64encode(place.read_bytes()).decode()}"
     return f'<img{tiny} loading="lazy" decoding="async" alt="{escape(what)}" src="{data}">'

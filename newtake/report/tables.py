@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 NEEDED = {"title": str, "version": str, "environment": dict, "formula": str, "metrics": dict, "methods": list, "controls": list,
           "ranking": list, "tasks": list, "rows": list, "flags": list}
 COSTS = {"evaluations": "row-passes of the denoiser, the inversion's included", "seconds": "of one edit",
-         "peak_memory_mb": "of the process or the device"}
+         "peak_memory_mb": "the greatest so far, of the process or the device"}
 FLAG, NOTHING = "⚑", "–"
 
 

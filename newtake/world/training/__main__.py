@@ -24,7 +24,7 @@ from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
 CHANNELS, SIZE = 6, 64                                  # of latents; pixels
-STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000, clip=2500, viewer=2500)
+STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000, clip=3300, viewer=2500)
 CLIPS = 4000                                            # of the video network
 
 
