@@ -17,13 +17,14 @@ check: $(VENV)/dev
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/dev            ## the figures in the README and the docs: two hours on two cores
+bench: $(VENV)/dev            ## the figures in the README and the docs: some hours on two cores
 	$(BIN)/python benchmarks/checkpoint.py --guidance 3
 	$(BIN)/python benchmarks/editing.py --dtype bf16 --seeds 3 --best newtake --out .bench
 	$(BIN)/python benchmarks/inversions.py --out .bench/inversions
 	$(BIN)/python benchmarks/null_text.py
 	$(BIN)/python benchmarks/dense_attention.py
 	$(BIN)/python benchmarks/captions.py
+	$(BIN)/newtake bench world --dtype bf16 --out .bench/world
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training
