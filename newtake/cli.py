@@ -162,7 +162,7 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
           method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]", help="by default all")] = [],
           set: Settings = [], model: Model = "tiny",
           split: Annotated[str, Option("--split", help="of the world: test or development")] = "test",
-          small: Annotated[bool, Option("--small", help="the first dozen edits alone; of the world 3 frames, 6 steps")] = False,
+          small: Annotated[bool, Option("--small", help="the first dozen edits alone; of the world 2 frames, 5 steps")] = False,
           seeds: Annotated[int, Option("--seeds", min=1)] = 1,
           frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; else as published")] = None,
           size: Size = None, device: Device = None, dtype: Dtype = None, clip_model: ClipModel = None,

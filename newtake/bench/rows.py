@@ -1,4 +1,4 @@
-"""Rows of a benchmark: what an edit scored and cost, and a clip to look at it.
+"""Rows of a benchmark: what an edit scored and cost, and a clip and a sheet to look at it.
 
 Edits and their scores are kept as soon as they are there, each under a name made of all that decides it; so a run that was
 killed goes on, a method that is added later costs only itself, and a metric that is added later edits nothing again.
@@ -23,7 +23,7 @@ from ..methods.method import Method, name_of
 from ..models.unet import UNet
 from ..record import peak_memory, versions
 from ..run import Paths, edited
-from ..video import Video, compare
+from ..video import Video, compare, sheet
 
 FORMAT = 1                                              # of edits and scores: another one begins anew
 Scores = dict[str, float | None]                        # None: undefined, or without end
@@ -73,13 +73,17 @@ class Rows:
             done.videos[0].write(made, lossless=True)
             write(costs, json.dumps({"evaluations": done.evaluations, "seconds": round(sum(done.seconds.values()), 2),
                                      "peak_memory_mb": peak_memory(self.model.device.type) >> 20}))
-        scores, clip = self.out / "rows" / f"{key(edit=name, format=FORMAT, **case.judged)}.json", Path("clips") / made.name
+        scores = self.out / "rows" / f"{key(edit=name, format=FORMAT, **case.judged)}.json"
         if not scores.exists():
-            video = Video.read(made)
-            (self.out / clip).parent.mkdir(parents=True, exist_ok=True)
-            compare(case.video, [video, *case.beside], self.out / clip, least=0)
-            write(scores, json.dumps(case.scored(video[:]), allow_nan=False))
-        return {"scores": json.loads(scores.read_text()), "seed": seed, "clip": str(clip), **json.loads(costs.read_text())}
+            write(scores, json.dumps(case.scored(Video.read(made)[:]), allow_nan=False))
+        looks = {"clip": f"clips/{made.name}", "sheet": f"sheets/{made.name}"}
+        if not all((self.out / look).exists() for look in looks.values()):
+            for look in looks.values():
+                (self.out / look).parent.mkdir(parents=True, exist_ok=True)
+            clips = [case.video, Video.read(made), *case.beside]
+            compare(clips[0], clips[1:], self.out / looks["clip"], least=0)
+            sheet(clips, self.out / looks["sheet"], least=0)
+        return {"scores": json.loads(scores.read_text()), "seed": seed, **looks, **json.loads(costs.read_text())}
 
     def edit(self, row: Mapping[str, Any]) -> Tensor:
         """The edit of a row, (f 3 h w), to 8 bits, as it was scored."""

@@ -40,7 +40,7 @@ class Extent(NamedTuple):
     steps: int
 
 
-WHOLE, SMALL = Extent(None, 8, 15), Extent(12, 3, 6)    # the small one has two edits of each kind
+WHOLE, SMALL = Extent(None, 8, 15), Extent(12, 2, 5)    # the small one has two edits of each kind
 
 
 @dataclass(frozen=True)

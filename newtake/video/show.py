@@ -15,6 +15,7 @@ from .footage import Size, as_frames, as_pixels
 
 GAP = 4                                                 # white pixels between clips
 COMPARED = 256                                          # pixels up to which tiny clips are enlarged beside each other
+QUALITY = 80                                            # of a sheet that is a WebP
 TILE = (128, 512)                                       # smaller frames are enlarged on a sheet, larger ones made smaller
 
 
@@ -42,23 +43,24 @@ def compare(source: Video, edits: Video | Sequence[Video], path: str | Path, lea
     return Video(take, (wide, height), source.times, source.end, None, source.audio, source.covers_clip).write(path)
 
 
-def sheet(videos: Video | Sequence[Video], path: str | Path, columns: int = 8) -> None:
-    """A PNG with a row a clip: at most `columns` of its frames, spread evenly from the first to the last.
+def sheet(videos: Video | Sequence[Video], path: str | Path, columns: int = 8, least: int = TILE[0]) -> None:
+    """A picture, by its name a PNG or a WebP, with a row a clip: at most `columns` of its frames, spread evenly from the first
+    to the last.
 
-    Tiny frames are enlarged by a whole factor without smoothing, large ones made smaller.
+    least: pixels up to which tiny frames are enlarged, by a whole factor and without smoothing; large ones are made smaller.
     """
     rows = []
     for video in [videos] if isinstance(videos, Video) else videos:
         numbers = np.linspace(0, len(video) - 1, min(columns, len(video))).round().astype(int)
-        rows.append(beside([tile(as_pixels(video[number:number + 1])[0]) for number in numbers.tolist()]))
+        rows.append(beside([tile(as_pixels(video[number:number + 1])[0], least) for number in numbers.tolist()]))
     with aside(Path(path)) as part:
-        Image.fromarray(beside([row.transpose(1, 0, 2) for row in rows]).transpose(1, 0, 2)).save(part, "PNG")
+        Image.fromarray(beside([row.transpose(1, 0, 2) for row in rows]).transpose(1, 0, 2)).save(part, quality=QUALITY)
 
 
-def tile(pixels: np.ndarray) -> np.ndarray:             # (h w 3) -> (h w 3)
+def tile(pixels: np.ndarray, least: int) -> np.ndarray: # (h w 3) -> (h w 3)
     longest = max(pixels.shape)
     if longest <= TILE[1]:
-        factor = max(1, TILE[0] // longest)
+        factor = max(1, least // longest)
         return sized(pixels, (pixels.shape[1] * factor, pixels.shape[0] * factor))
     image = Image.fromarray(pixels)
     image.thumbnail((TILE[1], TILE[1]), Image.Resampling.LANCZOS)
