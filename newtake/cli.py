@@ -5,7 +5,6 @@ Exit codes: 0 done, 2 bad input (one line), 130 cancelled, 1 our own fault.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,16 +12,18 @@ from typing import Annotated, Any
 
 import typer
 
-from .aside import aside
+from .commands import foreign, learn, measure, tune
+from .commands.said import say, tell
 from .errors import BadInput
 from .options import (
+    Adapters,
     Captioner,
     Clip,
-    ClipModel,
     Device,
     Download,
     Dtype,
     Frames,
+    Guests,
     Json,
     Mask,
     Method,
@@ -45,12 +46,17 @@ from .options import (
     pairs,
     pixels,
     typed,
+    weighted,
 )
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Edit a real video with words.")
 world = typer.Typer(rich_markup_mode=None, help="The miniature world: clips whose edits have true answers.")
 app.add_typer(world, name="world")
+app.add_typer(foreign.app)
+app.add_typer(measure.app)
+app.command()(tune.tune)
+app.command()(learn.learn)
 
 CANCELLED = 130                                         # what typer returns after an interrupt
 
@@ -58,19 +64,20 @@ CANCELLED = 130                                         # what typer returns aft
 @app.command()
 def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it should become; several share an inversion")],
          source: Source = None, captioner: Captioner = None,
-         method: Method = "newtake", set: Settings = [], model: Model = "tiny", norms: Norms = None,
-         frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None,
-         dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, weight: Weights = [], share: Shares = [],
-         out: Out = None, download: Download = False, trust: Trust = False,
+         method: Method = "newtake", set: Settings = [], model: Model = "tiny", adapter: Adapters = [], guest: Guests = [],
+         norms: Norms = None, frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0,
+         device: Device = None, dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None,
+         weight: Weights = [], share: Shares = [], out: Out = None, download: Download = False, trust: Trust = False,
          as_json: Json = False):
     """Edit a clip: what it shows becomes what the target says."""
+    from .invitation import spelled
     from .record import Job
 
     if source is not None and not source.strip():
         raise BadInput('say what the clip shows: --source "a red car on the grass"')
     job = Job(clip, source, tuple(target), method, pairs(set, "--set"), tuple(word), tuple(spare), mask,
-              numbers(weight, "--weight"), numbers(share, "--share"), model, norms, frames, start, stride, pixels(size), seed,
-              device, dtype)
+              numbers(weight, "--weight"), numbers(share, "--share"), model, weighted(adapter, "--adapter"),
+              tuple(map(spelled, guest)), norms, frames, start, stride, pixels(size), seed, device, dtype)
     carry_out(job, out, as_json, download, trust, captioner)
 
 
@@ -97,13 +104,15 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
           clip: Annotated[str | None, Option("--clip", help="the clip, where it is not beside the run folder")] = None,
           mask: Annotated[str | None, Option("--mask", help="the mask, where it is not beside the run folder")] = None,
           model: Annotated[str | None, Option("--model", help="the checkpoint, where it was a folder or a file")] = None,
+          adapter: Annotated[list[str], Option("--adapter", help="where an adapter is; may be repeated")] = [],
+          guest: Annotated[list[str], Option("--guest", help="where a guest or its pictures are; may be repeated")] = [],
           device: Device = None, dtype: Dtype = None, out: Out = None, download: Download = False, trust: Trust = False,
           as_json: Json = False):
     """Do a run again, from its run.json, and say whether the same bits came out."""
     from .record import former, job_of
 
     folder, told = former(run)
-    job = job_of(told, folder, clip, mask, model=model, device=device, dtype=dtype)
+    job = job_of(told, folder, clip, mask, adapter, guest, model=model, device=device, dtype=dtype)
     again = carry_out(job, out or folder.with_name(folder.name + "-again"), as_json, download, trust)
     if again["model"]["sha256"] != told["model"]["sha256"]:
         tell("not the same checkpoint as before: say where that is with --model")
@@ -156,74 +165,6 @@ def methods(name: Annotated[str | None, typer.Argument(help="one of them, with i
     say({"name": name, "paper": paper, "what": what, "settings": rows}, as_json, text)
 
 
-@app.command()
-def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true answers; or the folder of a data set")],
-          layout: Annotated[str | None, Option("--layout", help="davis, tgve, v2vbench, five, pie or editboard")] = None,
-          method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]", help="by default all")] = [],
-          set: Settings = [], model: Model = "tiny",
-          split: Annotated[str, Option("--split", help="of the world: test or development")] = "test",
-          small: Annotated[bool, Option("--small", help="the first dozen edits alone; of the world 2 frames, 5 steps")] = False,
-          seeds: Annotated[int, Option("--seeds", min=1)] = 1,
-          frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; else as published")] = None,
-          size: Size = None, device: Device = None, dtype: Dtype = None, clip_model: ClipModel = None,
-          network: Annotated[list[str], Option("--network", metavar="NAME=WHERE", help="pick, keys, objects or lpips")] = [],
-          captioner: Captioner = None, trust: Trust = False,
-          out: Annotated[Path, Option("--out", help="a folder: results.json, report.html, and what is gone on from")]
-          = Path("runs/bench"), as_json: Json = False):
-    """Score methods on the world's edits, or on a published data set.  Killed, the same command goes on."""
-    from .bench import published, world
-    from .methods import METHODS, spelled
-    from .models.load import load
-    from .show import noted, shown
-
-    networks = ({"clip": clip_model} if clip_model else {}) | pairs(network, "--network")
-    extent = world.SMALL if small else world.WHOLE
-    given = ({} if layout else {"steps": extent.steps}) | pairs(set, "--set")
-    methods = {name: spelled(name, **given) for name in method or METHODS}
-    foreign = [name for name, given in {"--size": size, "--clip-model": clip_model, "--network": network,
-                                        "--captioner": captioner}.items() if given]
-    if layout is None:
-        plan = world.plan(what, methods, split, extent.many, seeds, frames or extent.frames, foreign)
-    else:
-        plan = published.Plan(layout, Path(what), methods, extent.many, seeds, frames, pixels(size), networks, trust,
-                              captioner)
-    with noted(tell), shown():
-        results = plan.results(load(model, device, dtype), out)
-    print_report(results, out, out / "report.html", as_json)
-
-
-@app.command()
-def report(runs: Annotated[list[Path], typer.Argument(help="folders of newtake bench, or of newtake edit")],
-           clip_model: ClipModel = None, trust: Trust = False,
-           out: Annotated[Path, Option("--out", help="the page")] = Path("report.html"), as_json: Json = False):
-    """Compare runs: benchmarks of one version with each other, or edits."""
-    from .bench.runs import together
-    from .show import noted, shown
-
-    with noted(tell), shown():
-        results, folder = together(runs, clip_model, trust)
-    print_report(results, folder, out, as_json)
-
-
-@app.command()
-def score(edit: Annotated[Path, typer.Argument(help="the edited clip")],
-          clip: Annotated[Path | None, Option("--clip", help="the clip that was edited")] = None,
-          truth: Annotated[Path | None, Option("--truth", help="the true answer, where there is one")] = None,
-          target: Annotated[str | None, Option("--target", help="what it should show")] = None,
-          source: Annotated[str | None, Option("--source", help="what the clip shows")] = None,
-          mask: Annotated[Path | None, Option("--mask", help="what might change, white in a picture or clip")] = None,
-          clip_model: ClipModel = None, trust: Trust = False, as_json: Json = False):
-    """What the metrics say of one edit: all that what is given allows."""
-    from math import isfinite
-
-    from .bench.score import score, table
-    from .show import noted
-
-    with noted(tell):
-        found = score(edit, clip, truth, mask, target, source, clip_model, trust)
-    say({name: value if isfinite(value) else None for name, value in found.items()}, as_json, table(found))
-
-
 @world.command("clip")
 def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car on the grass"')],
                out: Annotated[Path, Option("--out", help="a folder for the clip, its masks and its truth")],
@@ -259,25 +200,6 @@ def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False,
          f"source and edit side by side: {files[0].with_stem('compare')}")
     say(record | {"folder": str(out)}, as_json, "\n".join(map(str, files)))
     return record
-
-
-def print_report(results: dict[str, Any], folder: Path, page: Path, as_json: bool) -> None:
-    from .report import html, markdown
-
-    made = html(results, folder)
-    page.parent.mkdir(parents=True, exist_ok=True)
-    with aside(page) as part:
-        part.write_text(made, encoding="utf-8")
-    tell(f"the report: {page}")
-    say(results, as_json, markdown(results))
-
-
-def say(result: Any, as_json: bool, text: str) -> None:
-    print(json.dumps(result, ensure_ascii=False) if as_json else text)
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,6 +19,10 @@ Out = Annotated[Path | None, Option("--out", help="the run folder; by default a 
 Method = Annotated[str, Option("--method", help="see `newtake methods`")]
 Settings = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="a setting of the method; may be repeated")]
 Model = Annotated[str, Option("--model", help="tiny, a diffusers folder, a .safetensors file, or a cached hub id")]
+Adapters = Annotated[list[str], Option("--adapter", metavar="WHERE[=WEIGHT]", help="of newtake tune or learn; LoRA, "
+                                       "textual inversion; may be repeated")]
+Guests = Annotated[list[str], Option("--guest", metavar="WHERE[:SETTING=VALUE;...]", help="a ControlNet or a T2I-Adapter: "
+                                     "pictures=edges|depth=FOLDER|pose=FOLDER|CLIP, scale, start, end; may be repeated")]
 Frames = Annotated[int | None, Option("--frames", help="how many frames; by default all")]
 Start = Annotated[int, Option("--start", help="the first frame")]
 Stride = Annotated[int, Option("--stride", help="every so many frames")]
@@ -54,7 +58,12 @@ def numbers(given: Sequence[str], option: str) -> dict[str, float]:
     try:
         return {name: float(value) for name, value in pairs(given, option).items()}
     except ValueError:
-        raise BadInput(f"{option} takes WORD=NUMBER, not {', '.join(given)}") from None
+        raise BadInput(f"{option} takes NAME=NUMBER, not {', '.join(given)}") from None
+
+
+def weighted(given: Sequence[str], option: str) -> dict[str, float]:
+    """WHERE=WEIGHT, each; the weight is 1 where it is not said."""
+    return numbers([one if "=" in one else f"{one}=1" for one in given], option)
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:

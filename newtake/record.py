@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import isfinite
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput
+from .invitation import Invitation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,8 @@ class Job:
     weights: Mapping[str, float] = field(default_factory=dict)  # by how much the attention to a word is multiplied
     shares: Mapping[str, float] = field(default_factory=dict)   # share of the steps a word takes its map from the source
     model: str = "tiny"
+    adapters: Mapping[str, float] = field(default_factory=dict)     # what changes its weights, and how much
+    guests: tuple[Invitation, ...] = ()                 # networks that see control pictures
     norms: str | None = None                            # group norms over a frame or the clip; None: as the checkpoint is
     frames: int | None = None                           # None: all that there are
     start: int = 0
@@ -71,7 +74,9 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
     from .methods.method import name_of
 
     model = done.model
-    names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name}
+    names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name,
+             "adapters": {said_as(name): weight for name, weight in job.adapters.items()},
+             "guests": [asdict(one.with_files(said_as(one.where), one.file and said_as(one.file))) for one in job.guests]}
     method = {"method": name_of(type(done.method)), "settings": values(done.method)}
     return {
         "format": FORMAT,
@@ -80,6 +85,8 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
         "clip": {"sha256": hashes["clip"], "frames": len(done.source), "size": list(done.source.size)},
         "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
         "mask": hashes["mask"],
+        "adapters": {said_as(name): hash_of(Path(name).expanduser()) for name in job.adapters},
+        "guests": [{"network": local_hash(one.where), "pictures": one.file and local_hash(one.file)} for one in job.guests],
         "edits": [made(*each, done.source) for each in zip(job.targets, files, done.videos, strict=True)],
         "versions": versions(),
         "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
@@ -143,12 +150,18 @@ def hash_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def local_hash(name: str) -> str | None:
+    """None for what is no file or folder, but known by its name."""
+    path = Path(name).expanduser()
+    return hash_of(path) if path.exists() else None
+
+
 # Back from run.json, which may be a stranger's
 
 OF_JOB: dict[str, Any] = {
     "clip": str, "source": str, "targets": list, "method": str, "settings": dict, "words": list, "spared": list,
-    "mask": str | None, "weights": dict, "shares": dict, "model": str, "norms": str | None, "frames": int | None, "start": int,
-    "stride": int, "size": list | None, "seed": int,
+    "mask": str | None, "weights": dict, "shares": dict, "model": str, "adapters": dict, "guests": list,
+    "norms": str | None, "frames": int | None, "start": int, "stride": int, "size": list | None, "seed": int,
     "device": str | None, "dtype": str | None, "threads": int | None,
 }
 NEEDED: dict[str, dict[str, Any]] = {
@@ -167,7 +180,11 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
         known &= isinstance(told["mask"], str | None) and (told["mask"] is None) == (job["mask"] is None)
         known &= all(isinstance(one["sha256"], str) for one in told["edits"]) and len(told["edits"]) == len(job["targets"])
         known &= all(isinstance(word, str) for name in ("targets", "words", "spared") for word in job[name])
-        known &= all(isinstance(n, int | float) for name in ("weights", "shares") for n in job[name].values())
+        known &= all(isinstance(n, int | float) for name in ("weights", "shares", "adapters") for n in job[name].values())
+        known &= told["adapters"].keys() == job["adapters"].keys()
+        known &= all(isinstance(one[name], str) for one in job["guests"] for name in ("where", "pictures"))
+        known = known and len([Invitation(**one) for one in job["guests"]]) == len(told["guests"])
+        known &= all(isinstance(one[name], str | None) for one in told["guests"] for name in ("network", "pictures"))
         known &= told["machine"]["threads"] >= 1
         known &= [type(side) for side in told["job"]["size"] or (1, 1)] == [int, int]
     except (OSError, ValueError, KeyError, TypeError):
@@ -177,25 +194,42 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
     return folder, told
 
 
-def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | None = None, **instead: str | None) -> Job:
-    """The job of a record, on the same device and in the same numbers unless said otherwise; clip and mask found by their hash.
+def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | None = None, adapters: Sequence[str] = (),
+           guests: Sequence[str] = (), **instead: str | None) -> Job:
+    """The job of a record, on the same device and in the same numbers unless said otherwise; files are found by their hash.
 
     BadInput where one is not found or is another.
     """
     job = told["job"]
-    files = {"clip": located("clip", job["clip"], told["clip"]["sha256"], folder, clip)}
-    files |= {"mask": located("mask", job["mask"], told["mask"], folder, mask)} if job["mask"] else {}
+    files: dict[str, Any] = {"clip": located("clip", job["clip"], told["clip"]["sha256"], folder, clip and [clip])}
+    files |= {"mask": located("mask", job["mask"], told["mask"], folder, mask and [mask])} if job["mask"] else {}
+    files |= {"adapters": {located("adapter", name, told["adapters"][name], folder, adapters): weight
+                           for name, weight in job["adapters"].items()}}
+    files |= {"guests": tuple(guest_of(Invitation(**one), hashes, folder, guests)
+                              for one, hashes in zip(job["guests"], told["guests"], strict=True))}
     same = {"device": told["model"]["device"], "dtype": told["model"]["dtype"], "threads": told["machine"]["threads"]}
     here = {name: tuple(job[name]) for name in ("targets", "words", "spared")}
     here |= {"size": tuple(job["size"]) if job["size"] else None}
     return Job(**job | same | here | files | {name: value for name, value in instead.items() if value is not None})
 
 
-def located(what: str, name: str, wanted: str, folder: Path, given: str | None) -> str:
-    """The file of this name and hash: as given, here, in the run folder or beside it."""
-    places = [Path(given)] if given else [place / Path(name).name for place in (Path(), folder, folder.parent)]
+def guest_of(one: Invitation, hashes: Mapping[str, str | None], folder: Path, given: Sequence[str]) -> Invitation:
+    """The guest with its files found: those given are folders of networks and clips of control pictures alike."""
+    def found(name: str, wanted: str | None) -> str:
+        return name if wanted is None else located("guest", name, wanted, folder, given and [*given, *beside(name, folder)])
+    return one.with_files(found(one.where, hashes["network"]), one.file and found(one.file, hashes["pictures"]))
+
+
+def beside(name: str, folder: Path) -> list[Path]:
+    """Where a file of this name may be: here, in the run folder or beside it."""
+    return [place / Path(name).name for place in (Path(), folder, folder.parent)]
+
+
+def located(what: str, name: str, wanted: str, folder: Path, given: Sequence[str | Path] | None) -> str:
+    """The file or folder of this name and hash: one of those given, or here, in the run folder or beside it."""
+    places = [Path(one) for one in given] if given else beside(name, folder)
     found = [place for place in places if place.exists() and hash_of(place) == wanted]
     if not found:
-        said = f"{given} is not the {what} of that run" if given else f"the {what} {name} is not beside {folder.name}"
+        said = f"{given[0]} is not the {what} of that run" if given else f"the {what} {name} is not beside {folder.name}"
         raise BadInput(f"{said} (sha256 {wanted[:12]}...); say where it is: --{what}")
     return str(found[0])

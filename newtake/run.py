@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .inversion.trajectory import Trajectory
+    from .invitation import Invitation
     from .methods.method import Method
     from .methods.request import Request
     from .models.counted import Counted
@@ -36,22 +37,27 @@ FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.jso
 
 
 def edit(video: Video, *, target: str, source: str | None = None, method: Method | str = "newtake",
-         model: UNet | str = "tiny", seed: int = 0, captioner: str | None = None, **said: Any) -> Video:
+         model: UNet | str = "tiny", seed: int = 0, captioner: str | None = None,
+         guests: Sequence[Invitation | str] = (), **said: Any) -> Video:
     """The clip as the target says, with its timing, and its sound where it covers the clip.
 
     `video` is edited in the size it has: read it in one that the network knows.  `source`: what it shows; None: as `captioner`
-    (see `newtake.captions`; of the model "tiny" the world's CLIP) reads it, which is told in a Note.  `said`: words, spared,
+    (see `newtake.captions`; of the model "tiny" the world's CLIP) reads it, which is told in a Note.  `guests`: as --guest has
+    them, such as "tiny-controlnet:pictures=edges;scale=0.8".  `said`: words, spared,
     weights and shares as in `Job`, and mask (f h w), True where the edit may change something.  Raises BadInput for what cannot
     be done.
     """
+    from .guests import welcomed
+    from .invitation import spelled
     from .methods import configured
     from .models.load import load
 
+    asked = [spelled(guest) if isinstance(guest, str) else guest for guest in guests]
     method = configured(method) if isinstance(method, str) else method
     source, _, notes = sourced(source, video, captioner, model)
     for note in notes:
         warnings.warn(note, Note, stacklevel=2)
-    model = load(model) if isinstance(model, str) else model
+    model = welcomed(load(model) if isinstance(model, str) else model, asked, video)
     return edited(video, source, [target], method, model, seed, **said).videos[0]
 
 
@@ -172,12 +178,15 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False, captio
     """
     import torch
 
+    from .guests import footage, welcomed
     from .methods import configured
     from .models.load import load
     from .video import Video
 
     out = out.resolve()
-    for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model), ("captioner", captioner or "")):
+    for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model), ("captioner", captioner or ""),
+                       *(("adapter", name) for name in job.adapters), *(("guest", one.where) for one in job.guests),
+                       *(("control pictures", one.pictures) for one in job.guests)):
         if strange(path):
             raise BadInput(f"the name of the {name} is not UTF-8; rename it")
     method = configured(job.method, **job.settings)
@@ -186,6 +195,8 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False, captio
     clip = read(job.size)
     free_of(out, Path(job.clip))
     mask = marked(job, clip)
+    for guest in job.guests:
+        footage(guest, clip, job.start, job.stride)
     hashes = {"clip": hash_of(Path(job.clip)), "mask": job.mask and hash_of(Path(job.mask))}
     if job.threads is not None:
         torch.set_num_threads(job.threads)
@@ -193,10 +204,11 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False, captio
     job = replace(job, source=source)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
-        model = load(job.model, job.device, job.dtype, job.norms, download, trust)
+        model = load(job.model, job.device, job.dtype, job.norms, download, trust, adapters=job.adapters)
         if job.size is None:
             clip = read(native_size(clip.size, model))
             mask = marked(job, clip)
+        model = welcomed(model, job.guests, clip, job.start, job.stride, download, trust)
         done = edited(clip, source, job.targets, method, model, job.seed, words=job.words, spared=job.spared,
                       weights=job.weights, shares=job.shares, mask=mask)
     notes += [*clip.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
@@ -244,7 +256,8 @@ def strange_to_tiny(prompts: Sequence[str], model: Model, clip: Video) -> list[s
 
     knows = "; ".join(f"{name}s {', '.join(values)}" for name, values in SPOKEN.items())
     notes = []
-    if strange := dict.fromkeys(unknown(" ".join(prompts))):
+    learnt = {part for token in model.tokenizer.get_added_vocab() for part in re.findall(r"[^\W_]+", token.lower())}
+    if strange := [word for word in dict.fromkeys(unknown(" ".join(prompts))) if word not in learnt]:
         notes.append(f"the built-in checkpoint does not know {', '.join(strange)}; it knows {knows}; give another --model")
     if psnr(round_trip(model, clip[:1]), clip[:1]) < UNLIKE:
         notes.append("the clip is unlike the world that the built-in checkpoint was trained on; give another --model")

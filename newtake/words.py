@@ -60,10 +60,10 @@ def plain(typed: str) -> str:
 
 def lost(tokenizer: Tokenizer, prompt: str) -> list[str]:
     """The words, in order and as typed, that the encoder does not read, or reads only the beginning of."""
-    read = max((end for _, end in encoded(tokenizer, prompt)[1]), default=0)
+    end = len(encoded(tokenizer, prompt)[0]) - 1
     everything = encoded(tokenizer, prompt, whole=True)[1]
     return [prompt[a:b] for a, b in (core(prompt, *ends) for ends in cut(prompt))
-            if b > read and within(everything, a, b)]
+            if max(within(everything, a, b), default=0) >= end]
 
 
 def weights(spans: Spans, factors: Mapping[str, float], width: int) -> Tensor:

@@ -145,7 +145,7 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--spare", "zebra"], "zebra"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--dtype", "int3"], "int3"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--word", "zebra"], "zebra"),
-    (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=much"], "WORD=NUMBER"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=much"], "NAME=NUMBER"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "red=2"], "red"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--weight", "blue=nan"], "nan"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--share", "blue=5"], "between 0 and 1"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import combinations, product
 
+import invited
 import networks
 import pytest
 import torch
@@ -30,7 +31,7 @@ FACTORS = {
     "method": [*METHODS], "inversion": [*INVERSIONS], "family": [*FAMILIES], "count": [1, 2, 5, 16],
     "frames": ["own", "own,middle", "first,previous", "dense", "-1,last"], "dtype": [torch.float32, torch.bfloat16],
     "norms": ["frame", "clip"], "size": [(4, 4), (4, 6)], "mask": ["none", "words", "user's"],
-    "rescale": [0.0, 0.7], "guided_until": [1.0, 0.5],
+    "rescale": [0.0, 0.7], "guided_until": [1.0, 0.5], "guest": ["none", "controlnet", "adapter"],
 }
 
 
@@ -103,7 +104,7 @@ def unchanged(net, before: list) -> bool:
 
 def test_every_two_settings_meet_and_the_runs_are_few():
     assert set().union(*map(pairs, ROWS)) >= all_pairs()
-    assert len(ROWS) + 3 * len(TOGETHER) + len(METHODS) + 2 * len(ASKING) <= 120
+    assert len(ROWS) + 3 * len(TOGETHER) + len(METHODS) + 2 * len(ASKING) <= 130
     assert all(sum(p.numel() for p in network(family, torch.float32)[0].parameters()) < 1_000_000 for family in FAMILIES)
 
 
@@ -111,6 +112,9 @@ def test_every_two_settings_meet_and_the_runs_are_few():
 def test_everything_runs_and_leaves_the_network_as_it_was(row):
     net, scheduler = network(row["family"], row["dtype"])
     before, model = traces(net), UNet(net, scheduler, row["norms"])
+    if row["guest"] != "none":
+        shown = invited.pictures(row["count"], *row["size"])
+        model = model.with_guests(invited.guests(net, shown, scale=0.5)[row["guest"] == "adapter"])
     ask, z0 = asked(row["family"]), drawn(1, row["count"], 4, *row["size"]).float()
     if row["mask"] == "user's":
         ask = replace(ask, mask=torch.arange(row["count"] * 4 * 4).reshape(-1, 4, 4) % 3 > 0)
@@ -136,6 +140,7 @@ class Shuffled(Counted):
 def test_the_same_again_and_in_any_order_of_frames(name, inversion, frames):
     """Same seed, same bits; and the order in which frames are handed over makes no difference."""
     model, ask, z0 = UNet(networks.unet(), networks.SCHEDULER), asked("sd1"), drawn(1, 3, 4, 4, 6)
+    model = model.with_guests(*invited.guests(model.net, invited.pictures(3, 4, 6), scale=0.5))
     method = configured(name, steps=STEPS, inversion=inversion, frames=frames, mask=0.5)
     once, again = (edited(model, method, ask, z0) for _ in range(2))
     assert torch.equal(once, again)

@@ -11,23 +11,24 @@ PACKAGE = Path(__file__).parent.parent / "newtake"
 ORDER = [
     {"__main__"},
     {"cli", "studio"},
-    {"options"},
-    {"bench"},
+    {"commands"},
+    {"options", "concepts"},
+    {"bench", "learning", "dialects"},
     {"run", "sweep", "show"},
     {"record", "report", "captions"},
-    {"methods", "metrics", "world", "datasets"},
-    {"inversion", "tuning"},
+    {"methods", "metrics", "world", "datasets", "guests"},
+    {"inversion", "tuning", "drawing"},
     {"models"},
     {"attention", "words", "guidance"},
-    {"levels", "video"},
-    {"track", "shapes", "aside", "settings"},
+    {"levels", "video", "invitation"},
+    {"track", "shapes", "aside", "settings", "extras"},
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use
     "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path", "configuring",
                 "fatezero"},                            # of which newtake is made
     "inversion": {"trajectory", "secants"}, "metrics": {"metric", "networks", "statistics"}, "datasets": {"task"},
-    "bench": {"ranking", "rows", "sets"},
+    "bench": {"ranking", "rows", "sets"}, "dialects": {"config", "command"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it

@@ -13,6 +13,7 @@ import newtake
 from newtake import world
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
+from newtake.models.guests import BUILT_IN
 from newtake.run import edited
 from newtake.world import Scene, classifier
 from newtake.world import judge as judges
@@ -23,6 +24,7 @@ from newtake.world.training.data import scene_of
 
 PACKAGE = Path(newtake.__file__).parent
 CHECKPOINT = PACKAGE / "models" / "tiny"
+GUESTS = tuple(BUILT_IN.values())
 JUDGING = ("judge.safetensors", "viewer.safetensors", "clip")
 
 
@@ -35,8 +37,9 @@ def test_the_weights_are_those_of_the_card_and_small():
     weights = {str(p.relative_to(CHECKPOINT)): p for p in CHECKPOINT.rglob("*.safetensors")}
     told = json.loads((CHECKPOINT / "training.json").read_text())["sha256"]
     assert {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()} == told
+    guests = sum(path.stat().st_size for name, path in weights.items() if name.split("/")[0] in GUESTS)
     judging = sum(path.stat().st_size for name, path in weights.items() if name.split("/")[0] in JUDGING)
-    assert judging < 5e6 and sum(path.stat().st_size for path in weights.values()) < 25e6
+    assert judging < 5e6 and guests < 8e6 and sum(path.stat().st_size for path in weights.values()) - guests < 25e6
 
 
 def test_every_word_of_the_world_is_one_token(tiny):

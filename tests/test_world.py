@@ -8,9 +8,10 @@ import pytest
 
 from newtake.errors import BadInput
 from newtake.world import BACKGROUNDS, COLOURS, MOTIONS, OBJECTS, STYLES, Scene, held_out
-from newtake.world.grammar import read, unknown
+from newtake.world.grammar import read, unknown, vocabulary
 from newtake.world.render import flow, frame, frames, mask
 from newtake.world.scene import STYLE_WORDINGS, WORDINGS
+from newtake.world.shapes import SHAPES, UNSEEN
 
 SMALL = dict(size=(64, 48), frames=5)
 
@@ -28,12 +29,19 @@ def test_same_scene_same_bits(seed):
     assert np.array_equal(frames(scene), frames(scene)) and frames(scene).shape == (5, 48, 64, 3)
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("name", SHAPES)
 def test_every_object_has_a_shape_of_its_own(name):
     scene = Scene(object=name, size=(64, 64))
-    for other in set(OBJECTS) - {name}:
+    for other in set(SHAPES) - {name}:
         a, b = mask(scene, 3), mask(scene.becomes(object=other), 3)
         assert (a & b).sum() / (a | b).sum() < 0.93
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_is_there_to_be_learned_is_in_no_scene_and_no_word(name):
+    assert name not in OBJECTS and name not in vocabulary()
+    with pytest.raises(BadInput, match="the world knows no"):
+        read(f"a red {name} on the grass")
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .metric import Material, Metric, opencv, some
+from ..extras import opencv
+from .metric import Material, Metric, some
 
 GREY_LEVELS, LEAST = 5, 0.7                             # a pixel counts if the source is warped that well; the share that must
 
@@ -26,14 +27,14 @@ def bytes_of(frames: Tensor) -> Any:
 
 def flows(pictures: Any) -> list[Any]:
     """Farneback's, a pair of frames each: (h w 2)."""
-    cv2: Any = opencv()
+    cv2: Any = opencv("motion is measured")
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in pictures]
     return [cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, 15, 3, 5, 1.2, 0) for a, b in pairwise(grey)]
 
 
 def ff_alpha(m: Material) -> float:
     """Mean over frames of the difference of the edit and the frame before, warped: the greatest of three colours, 0 to 255."""
-    cv2: Any = opencv()
+    cv2: Any = opencv("motion is measured")
     edit, source = bytes_of(m.edit), bytes_of(some(m.source))
     y, x = np.mgrid[0:source.shape[1], 0:source.shape[2]].astype(np.float32)
     scores, shares = [], []

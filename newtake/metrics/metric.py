@@ -119,12 +119,3 @@ def some(given: Any) -> Any:
     """A field that `needs` has made sure of."""
     assert given is not None
     return given
-
-
-def opencv() -> Any:
-    """The package cv2.  Raises BadInput where it is not installed."""
-    try:
-        import cv2
-    except ImportError:
-        raise BadInput('motion is measured with OpenCV; pip install "newtake[metrics]"') from None
-    return cv2

@@ -27,7 +27,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
-from .metric import Material, Metric, opencv, some
+from ..extras import opencv
+from .metric import Material, Metric, some
 
 SHORT = 256                                             # pixels of the short side that flow is estimated at
 GREY = (0.299, 0.587, 0.114)                            # ITU-R BT.601
@@ -35,7 +36,7 @@ GREY = (0.299, 0.587, 0.114)                            # ITU-R BT.601
 
 def estimated(frames: Tensor) -> Tensor:
     """The flow (f-1 h w 2) of frames (f 3 h w) in [-1, 1].  Raises BadInput where OpenCV is not installed."""
-    cv2: Any = opencv()
+    cv2: Any = opencv("motion is measured")
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     h, w = frames.shape[-2:]
     grey = torch.einsum("fchw,c->fhw", frames.float().cpu(), torch.tensor(GREY))[:, None]

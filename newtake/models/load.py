@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib import resources
 from pathlib import Path
@@ -21,6 +22,8 @@ DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 NEEDED = ("model_index.json", "scheduler/*", "tokenizer*/*", "*/config.json", "*/*.index.json",
           "unet/diffusion_pytorch_model*.safetensors", "vae/diffusion_pytorch_model*.safetensors",
           "text_encoder*/model*.safetensors")
+PICKLED = ("unet/diffusion_pytorch_model*.bin", "vae/diffusion_pytorch_model*.bin", "text_encoder*/pytorch_model*.bin")
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SPARED = ("*.fp16*", "*.non_ema*", "safety_checker/*", "*flax*", "*onnx*", "*openvino*")
 
 
@@ -28,10 +31,11 @@ def load(
     what: str | os.PathLike | Any,                      # tiny, a folder, a file, a hub id; or a diffusers pipeline in memory
     device: str | torch.device | None = None,           # None: cuda, else mps, else cpu
     dtype: str | torch.dtype | None = None,             # None: bf16 or fp16 on cuda, fp32 elsewhere
-    norms: str | None = None,                           # None: "clip" where the checkpoint has temporal layers, else "frame"
+    norms: str | None = None,                           # None: an adapter's; "clip" with temporal layers, else "frame"
     download: bool = False,                             # whether a hub id may be fetched
     trust: bool = False,                                # whether pickles may be read, as tensors alone
     prediction: str | None = None,                      # epsilon, v_prediction or sample; None: as the checkpoint says
+    adapters: Mapping[str, float] | None = None,        # files or folders that change its weights, each with its own weight
 ) -> UNet:
     """A checkpoint of Stable Diffusion 1.x, 2.x or SDXL, or a video network of Tune-A-Video's or FateZero's making.
 
@@ -44,21 +48,30 @@ def load(
         from .memory import read as of_pipeline
 
         place = None if device is None else chosen_device(device)
-        return finished(of_pipeline(what), place, number(dtype), norms, prediction)
+        parts, kind = of_pipeline(what), number(dtype)
+        return finished(adapted(parts, adapters, trust), place, kind, norms, prediction)
     place = chosen_device(device)
     kind = number(dtype) or usual_dtype(place)
-    path = located(str(what), download)
+    path = located(str(what), download, trust)
     if path.is_dir():
         from .folder import read
     else:
         from .single import read
-    return finished(read(path, kind, trust), place, kind, norms, prediction)
+    return finished(adapted(read(path, kind, trust), adapters, trust), place, kind, norms, prediction)
 
 
-def located(what: str, download: bool) -> Path:
+def adapted(parts: Parts, adapters: Mapping[str, float] | None, trust: bool) -> Parts:
+    if not adapters:
+        return parts
+    from .adapters import put
+
+    return put(parts, adapters, trust)
+
+
+def located(what: str, download: bool, trust: bool = False) -> Path:
     """The folder or file that is meant."""
     if what == "tiny":
-        path = Path(str(resources.files("newtake.models") / "tiny"))
+        path = built_in()
         if not (path / "model_index.json").is_file():
             raise BadInput("the built-in checkpoint is not there; install newtake again, or make it with: make world")
         return path
@@ -69,17 +82,24 @@ def located(what: str, download: bool) -> Path:
         if path.suffix not in (".safetensors", ".ckpt", ".bin", ".pt", ".pth"):
             raise BadInput(f"{what} is no checkpoint; known are a .safetensors file and a folder in diffusers' layout")
         return path
-    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", what):
-        return cached(what, download)
+    if HUB_ID.fullmatch(what):
+        folder = cached(what, download)
+        pickles_alone = download and trust and not any(folder.glob("unet/*.safetensors"))
+        return cached(what, download, (*NEEDED, *PICKLED)) if pickles_alone else folder
     raise BadInput(f"{what}: no such file or folder; a model is tiny, a folder, a .safetensors file or a hub id (owner/name)")
 
 
-def cached(name: str, download: bool) -> Path:
-    """The folder of a hub id."""
+def built_in() -> Path:
+    """The folder of the built-in checkpoint."""
+    return Path(str(resources.files("newtake.models") / "tiny"))
+
+
+def cached(name: str, download: bool, needed: Sequence[str] = NEEDED) -> Path:
+    """The folder of a hub id: `needed` of its files."""
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, local_files_only=not download, allow_patterns=list(NEEDED),
+        return Path(snapshot_download(name, local_files_only=not download, allow_patterns=list(needed),
                                       ignore_patterns=list(SPARED)))
     except Exception as wrong:                          # the hub's errors share no class, and tell of it at length
         if download:
@@ -106,8 +126,8 @@ def finished(
         vae = Autoencoder(fit(parts.vae, torch.float32 if parts.vae.config.force_upcast else dtype))
     if parts.encoders:
         encoders = TextEncoders(parts.tokenizers, [fit(net) for net in parts.encoders], parts.pooled, parts.empty_is_zero)
-    temporal = {module: fit(layer) for module, layer in parts.temporal.items()}
-    return UNet(fit(parts.net), scheduler, norms or ("clip" if temporal else "frame"), temporal, vae, encoders)
+    temporal = {module: fitted(layer, device, dtype, shared=False) for module, layer in parts.temporal.items()}
+    return UNet(fit(parts.net), scheduler, norms or parts.norms or ("clip" if temporal else "frame"), temporal, vae, encoders)
 
 
 def fitted(net: Any, device: torch.device | None, dtype: torch.dtype | None, shared: bool) -> Any:

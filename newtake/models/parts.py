@@ -1,6 +1,7 @@
 """What every kind of file is read into, and the one way a network is made of a config and weights."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +25,7 @@ class Parts:
     pooled: bool = False
     empty_is_zero: bool = False
     temporal: Mapping[str, nn.Module] = field(default_factory=dict)
+    norms: str | None = None                            # whose statistics group norms take; None: as the kind of network does
     shared: bool = False                                # others have these networks too; they must find them as they were
 
 
@@ -66,8 +68,16 @@ def opened(path: Path, trust: bool) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as wrong:
         raise BadInput(f"{path} cannot be read as weights alone ({str(wrong).splitlines()[0]})") from None
-    return weights.get("state_dict", weights)
+    weights = weights.get("state_dict", weights) if isinstance(weights, dict) else weights
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise BadInput(f"{path} holds a {type(weights).__name__}, not weights by name")
+    return weights
 
 
 def refuse(path: Path) -> NoReturn:
     raise BadInput(f"{path} is a pickle, which can run code when it is read; convert it to .safetensors, or pass --trust")
+
+
+def branch(net: Any) -> Any:
+    """A network whose weights can be replaced by others, unseen by the first; what is not replaced is the first's own."""
+    return deepcopy(net, {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())})

@@ -25,8 +25,8 @@ class TextEncoders:
         self.encoders, self.pooled, self.empty_is_zero = tuple(encoders), pooled, empty_is_zero
         self.tokenizers = tuple(as_wide(*both) for both in zip(tokenizers, encoders, strict=True))
 
-    @torch.no_grad()
     def __call__(self, *prompts: str) -> Text:
+        """A row a prompt; with gradients, where they are on and an encoder learns."""
         told = [self._ask(*both, prompts) for both in zip(self.tokenizers, self.encoders, strict=True)]
         tokens = torch.cat([hidden for hidden, _ in told], -1)
         extra = {"text_embeds": told[-1][1]} if self.pooled else {}

@@ -37,20 +37,27 @@ def picture(path: Path) -> Footage:
 
 
 def folder(path: Path) -> Footage:
-    """The pictures of a folder in the order people count: 2 before 10."""
-    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
-    chosen = sorted((file for file in files if file.suffix.lower() in SUFFIXES), key=counted)
-    if not chosen:
-        raise BadInput(f"there are no pictures in the folder {path}: it needs files that end in {' '.join(SUFFIXES)}")
+    """The pictures of a folder, which have one size."""
+    chosen, others = listed(path)
     notes = [f"pictures have no rate of their own: shown at {RATE} a second"]
     sizes = [measured(file, notes) for file in chosen]
     for file, size in zip(chosen, sizes, strict=True):
         if size != sizes[0]:
-            raise BadInput(f"{file.name} is {by(size)} and {chosen[0].name} {by(sizes[0])}: a clip's pictures have one size")
-    if len(files) > len(chosen):
-        notes.append(f"{len(files) - len(chosen)} files in the folder are no pictures and are left out")
+            raise BadInput(f"{file.name} is {by(size)} and {chosen[0].name} {by(sizes[0])}: "
+                           "pictures of a folder have one size; crop or scale them")
+    if others:
+        notes.append(f"{others} files in the folder are no pictures and are left out")
     times = tuple(number / RATE for number in range(len(chosen)))
     return Footage(path.name, partial(shots, chosen), times, len(chosen) / RATE, sizes[0], notes=tuple(notes))
+
+
+def listed(path: Path) -> tuple[list[Path], int]:
+    """The pictures of a folder in the order people count, 2 before 10; and how many other files there are.  BadInput: none."""
+    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    chosen = sorted((file for file in files if file.suffix.lower() in SUFFIXES), key=counted)
+    if not chosen:
+        raise BadInput(f"there are no pictures in the folder {path}: it needs files that end in {' '.join(SUFFIXES)}")
+    return chosen, len(files) - len(chosen)
 
 
 def animation(path: Path) -> Footage:

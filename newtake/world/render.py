@@ -6,7 +6,7 @@ import numpy as np
 
 from . import paint
 from .scene import Scene
-from .shapes import THINGS, Array, outline
+from .shapes import SHAPES, Array, outline
 
 BORDER = 0.075                                          # width of the drawn edge, in the thing's own units
 
@@ -28,7 +28,7 @@ def frame(scene: Scene, i: int) -> Array:
 
 def drawn(scene: Scene, u: Array, v: Array, pixel: float) -> tuple[Array, Array]:
     """Colours of the thing (h w 3), and how much of each pixel it covers (h w)."""
-    colour, parts = np.array(paint.COLOURS[scene.colour]), THINGS[scene.object]
+    colour, parts = np.array(paint.COLOURS[scene.colour]), SHAPES[scene.object]
     out = np.broadcast_to(colour, (*u.shape, 3))
     for part in parts:
         tone = np.zeros(3) if part.tone < 0 else np.ones(3)
@@ -50,7 +50,7 @@ def frames(scene: Scene) -> Array:
 
 def mask(scene: Scene, i: int) -> Array:
     """Where the thing is seen in frame i: True where it covers half a pixel or more.  bool (h w)"""
-    return outline(THINGS[scene.object])(*scene.local(i, *scene.grid())) <= 0
+    return outline(SHAPES[scene.object])(*scene.local(i, *scene.grid())) <= 0
 
 
 def masks(scene: Scene) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import BadInput
 from . import paint
-from .shapes import THINGS, Array
+from .shapes import SHAPES, THINGS, Array
 
 OBJECTS, COLOURS, BACKGROUNDS = tuple(THINGS), tuple(paint.COLOURS), tuple(paint.BACKGROUNDS)
 STYLES = tuple(paint.LAYER_STYLES)
@@ -48,7 +48,7 @@ class Scene:
     size: tuple[int, int] = (128, 128)                  # width, height, pixels
 
     def __post_init__(self):
-        for name, known in (("object", OBJECTS), ("colour", COLOURS), ("background", BACKGROUNDS),
+        for name, known in (("object", tuple(SHAPES)), ("colour", COLOURS), ("background", BACKGROUNDS),
                             ("style", STYLES), ("motion", MOTIONS)):
             if getattr(self, name) not in known:
                 raise BadInput(f"no {name} {getattr(self, name)!r} in the world; it has {', '.join(known)}")

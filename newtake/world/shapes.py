@@ -143,6 +143,15 @@ THINGS: dict[str, tuple[Part, ...]] = {
     ),
 }
 
+UNSEEN: dict[str, tuple[Part, ...]] = {                 # kept from every training, and from the words: there to be learned
+    "mushroom": (
+        Part(box(0, 0.45, 0.26, 0.5, 0.16), 0.75),
+        Part(without(ellipse(0, 0, 0.95, 0.85), box(0, 0.6, 1, 0.5))),
+        Part(join(circle(-0.45, -0.22, 0.17), circle(0.12, -0.5, 0.19), circle(0.52, -0.14, 0.14)), LIGHT),
+    ),
+}
+SHAPES = THINGS | UNSEEN
+
 
 def outline(parts: tuple[Part, ...]) -> Distance:
     """The thing as a whole."""

@@ -6,11 +6,12 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import nn
 
@@ -18,13 +19,13 @@ from ...show import shown
 from ..classifier import Classifier
 from ..judge import Judge
 from ..viewer import Viewer
-from . import autoencoder, classifying, contrastive, denoiser, judging, viewing
+from . import autoencoder, classifying, contrastive, denoiser, guiding, judging, viewing
 from .data import Pictures, pictures
 from .fit import keep
 
 PACKAGE = Path(__file__).parents[2]
 CHANNELS, SIZE = 6, 64                                  # of latents; pixels
-STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000, clip=3300, viewer=2500)
+STEPS = dict(autoencoder=3500, judge=6200, denoiser=9400, classifier=3000, clip=3300, viewer=2500, controlnet=1200, t2i=1500)
 CLIPS = 4000                                            # of the video network
 
 
@@ -96,12 +97,20 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
         viewing.train(viewer, *viewing.clips(job.work, CLIPS), job.steps["viewer"], job.work / "viewer.pt")
         save(viewer, job.out / "viewer.safetensors")
 
+    def train_guest(name: str) -> None:
+        build, train = guiding.GUESTS[name]
+        net = build(UNet2DConditionModel.from_pretrained(job.out / "unet").float()).to(job.device)
+        train(net, job.out, seen, latents(job, seen), job.steps[name], job.work / f"{name}.pt")
+        net.half().save_pretrained(job.out / name)
+
     part("autoencoder", train_autoencoder)
     part("judge", train_judge)
     part("denoiser", train_denoiser)
     part("classifier", train_classifier)
     part("clip", train_clip)
     part("viewer", train_viewer)
+    for name in guiding.GUESTS:
+        part(name, partial(train_guest, name))
     card(job, spent)
 
 

@@ -1,0 +1,184 @@
+"""From a few pictures of a thing to an adapter: what `newtake learn` calls."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .aside import free
+from .errors import BadInput, Note
+from .learning import OF_CONFIG, STATE, unfinished
+from .record import eight_bit, versions
+from .run import strange
+
+if TYPE_CHECKING:
+    from .models.unet import UNet
+    from .tuning.concept import Concept, ConceptLearning, Shown
+    from .video import Video
+
+TEMPLATE = "a {word} {kind}"
+CAPTIONS = "captions.json"                              # in a folder of pictures: what each shows, by its file's name
+FILES = re.compile(r"adapter\.json|pytorch_lora_weights\.safetensors|learned_embeds(_2)?\.safetensors")
+UNFINISHED = re.compile(r"state\.safetensors|kind-\w+|\..+\.part.*")     # the last was being written when it was killed
+TINY: dict[str, Any] = dict(steps=800, rate=2e-3, ema=0.99, text=True, batch=1, kinds=16)   # it is small, and learns fast
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a thing, what each of them shows, and the word in it that is to be learnt."""
+
+    video: Video                                        # a frame a picture
+    captions: tuple[str, ...]
+    word: str
+    kind: str                                           # what kind of thing it is, in words that the checkpoint knows
+
+    @classmethod
+    def read(cls, folder: Path, word: str, kind: str, caption: str = TEMPLATE, size: tuple[int, int] | None = None) -> Pictures:
+        """Those of a folder, and their captions: of captions.json there, of a text file beside a picture, or else `caption`.
+
+        In captions {word} and {kind} stand for themselves.  size: width and height; None: their own, which is one.  Raises
+        BadInput where there are no pictures, their sizes differ, or a caption does not say the word.
+        """
+        from .video import Video
+        from .video.pictures import listed
+
+        for name, said in {"--word": word, "--kind": kind, "--caption": caption}.items():
+            if not said.strip() or strange(said):
+                raise BadInput(f"{name} is empty, or not UTF-8; say --word blub --kind toy, for a toy that is called blub")
+        if not folder.is_dir():
+            raise BadInput(f"{folder} is no folder; give a folder of pictures of the thing")
+        files, _ = listed(folder)
+        video, own = Video.read(folder, size=size), table(folder, [file.name for file in files])
+        said = tuple(filled(own.get(file.name, caption), word, kind, file.name) for file in files)
+        return cls(video, said, word.lower(), kind)
+
+    def of_kind(self) -> tuple[str, ...]:
+        """What pictures of the kind show: captions with the kind where the word was, each once."""
+        name = named(self.word)
+        says_kind = [re.search(named(self.kind), caption, re.I) for caption in self.captions]
+        plain = [re.sub(rf"{name}\s*" if kind else name, "" if kind else self.kind, caption, flags=re.I).strip()
+                 for caption, kind in zip(self.captions, says_kind, strict=True)]
+        return tuple(dict.fromkeys(plain))
+
+
+def named(word: str) -> str:
+    """A pattern that finds it as a word."""
+    return rf"(?<!\w){re.escape(word)}(?!\w)"
+
+
+def table(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """The captions that pictures have of their own."""
+    own = {name: file.read_text("utf-8", errors="replace").strip() for name in names
+           if (file := (folder / name).with_suffix(".txt")).is_file()}
+    if (file := folder / CAPTIONS).is_file():
+        try:
+            told = json.loads(file.read_text("utf-8"))
+        except ValueError:
+            told = None
+        if not isinstance(told, dict) or not all(isinstance(said, str) for said in told.values()):
+            raise BadInput(f'{file} is no table of captions, such as {{"{names[0]}": "a red {{word}} on the grass"}}')
+        if unknown := [name for name in told if name not in names]:
+            raise BadInput(f"{file} tells of {unknown[0]}, which is not there; the pictures are {', '.join(names)}")
+        own |= told
+    return own
+
+
+def filled(caption: str, word: str, kind: str, name: str) -> str:
+    said = caption.replace("{word}", word.lower()).replace("{kind}", kind)
+    if not re.search(named(word), said, re.I):
+        raise BadInput(f"the caption of {name} does not say {word}: {said!r}; say where it is, or write {{word}} there")
+    return said
+
+
+def configured(model: str = "", /, **given: Any) -> ConceptLearning:
+    """How to learn, each setting a string as people type it or a value; the rest as suits a checkpoint of this name.
+
+    Raises BadInput, in one line.
+    """
+    from .settings import settings_of
+    from .tuning.concept import ConceptLearning
+    from .tuning.loop import Training
+
+    of_training, own = ({s.name: s for s in settings_of(some)} for some in (ConceptLearning().training, ConceptLearning()))
+    known = of_training | own
+    if unknown := [name for name in given if name not in known]:
+        raise BadInput(f"unknown setting {unknown[0]!r} of learning; it has {', '.join(known)}")
+    usual: dict[str, Any] = dict(TINY) if model == "tiny" else {}
+    read = usual | {name: known[name].read(value) for name, value in given.items()}
+    training = {name: read.pop(name, setting.default) for name, setting in of_training.items()}
+    return ConceptLearning(Training(**training), **read)
+
+
+def learn(pictures: Pictures, out: Path, learning: ConceptLearning, model: UNet) -> dict[str, Any]:
+    """An adapter for this checkpoint: a folder at `out`.  Returns what its adapter.json says.
+
+    Killed or interrupted, the same call goes on; where it is finished, nothing is done.  The model's network is changed, and
+    the one that has learnt afterwards.  Raises BadInput where `out` is something else, or the word is known already.
+    """
+    from .models.adapters.concept import write
+    from .tuning import steps_kept
+    from .tuning.concept import begun
+    from .tuning.concept import learn as steps_of
+
+    asked = json.loads(json.dumps(told(pictures, learning, model)))
+    if there := finished(out, asked):
+        warnings.warn(f"{out} is there already, and finished: {there['steps']} steps for {there['word']}", Note, stacklevel=2)
+        return there
+    work = unfinished(out)
+    free(work, lambda name: UNFINISHED.fullmatch(name) is not None)
+    if kept := steps_kept(work / STATE):
+        warnings.warn(f"went on from step {kept}", Note, stacklevel=2)
+    concept = begun(model, pictures.word, pictures.kind, learning)
+    thing, kind = shown(concept, pictures, learning, work, asked["model"])
+    done, looks, decides = kept, (), {name: value for name, value in asked.items() if name != "learning"}
+    with closing(steps_of(concept, thing, kind, learning, work / STATE, decides)) as steps:
+        for step in steps:
+            done, looks = step.done, step.looks
+    said = asked | {"rank": learning.rank, "steps": done, "looks": looks, "versions": versions()}
+    write(out, *concept.adapter(), said)
+    shutil.rmtree(work)
+    return said
+
+
+def told(pictures: Pictures, learning: ConceptLearning, model: UNet) -> dict[str, Any]:
+    """All that decides an adapter, and for which networks it is."""
+    config = {name: model.net.config[name] for name in OF_CONFIG}
+    return {"word": pictures.word, "of_kind": pictures.kind, "captions": pictures.captions, "size": pictures.video.size,
+            "pictures": sha256(eight_bit(pictures.video[:]).tobytes()).hexdigest(), "model": model.hash, "network": config,
+            "learning": asdict(learning)}
+
+
+def finished(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The adapter that is there already; None where there is none.  BadInput where it, or what is there, is another."""
+    from .models.adapters.concept import told_of
+
+    free(out, lambda name: FILES.fullmatch(name) is not None)
+    there = told_of(out)
+    if there and (other := [name for name in asked if there.get(name) != asked[name]]):
+        raise BadInput(f"{out} is an adapter already, with another {', '.join(other)}; name another --out, or remove it")
+    return there
+
+
+def shown(concept: Concept, pictures: Pictures, learning: ConceptLearning, work: Path,
+          model: str) -> tuple[Shown, Shown | None]:
+    """The pictures of the thing, and those of its kind, which are made where they are not there yet.  model: its hash."""
+    from .tuning.concept import Shown
+    from .tuning.prior import encoded, of_kind
+
+    if lost := [word for caption in pictures.captions for word in concept.model.lost(caption)]:
+        raise BadInput(f"a caption is longer than its encoder reads; shorten it, this would be lost: {' '.join(lost)}")
+    thing = Shown(encoded(concept.model, pictures.video[:]), pictures.captions)
+    if not learning.prior:
+        return thing, None
+    said, seed, shape = pictures.of_kind(), learning.training.seed, thing.z.shape[2:]
+    decides = json.dumps([model, said, seed, list(shape)])
+    folder = work / f"kind-{sha256(decides.encode()).hexdigest()[:12]}"
+    return thing, of_kind(concept.model, said, learning.kinds, shape, folder, seed)

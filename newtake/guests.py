@@ -1,0 +1,62 @@
+"""Where clip and guests meet: control pictures are drawn from a clip, or read, and given to networks beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .errors import BadInput
+from .invitation import Invitation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .models.unet import UNet
+    from .video import Video
+
+
+def welcomed(model: UNet, asked: Sequence[Invitation], clip: Video, start: int = 0, stride: int = 1, download: bool = False,
+             trust: bool = False) -> UNet:
+    """The model with its guests, for this clip, which has every `stride`-th frame of its file from `start` on.
+
+    Hub ids are fetched with `download` only, pickles are read with `trust` only.  Raises BadInput where a guest cannot be read
+    or is for another network, and where control pictures cannot be had.
+    """
+    if not asked:
+        return model
+    from .models.guests import load
+
+    seen = (pictures(one, clip, start, stride, str(model.device), download, trust) for one in asked)
+    return model.with_guests(*(load(one, shown, model.device, model.dtype, download, trust)
+                               for one, shown in zip(asked, seen, strict=True)))
+
+
+def pictures(asked: Invitation, clip: Video, start: int, stride: int, device: str, download: bool, trust: bool) -> Tensor:
+    """A control picture of every frame, (f 3 h w) in [-1, 1], of the clip's size."""
+    if (given := footage(asked, clip, start, stride)) is not None:
+        return given[:]
+    from . import drawing
+
+    if asked.kind == "edges":
+        return drawing.edges(clip[:])
+    draw = drawing.depth if asked.kind == "depth" else drawing.pose
+    return draw(clip[:], str(asked.file), device, download, trust)
+
+
+def footage(asked: Invitation, clip: Video, start: int = 0, stride: int = 1) -> Video | None:
+    """The control pictures that are given: a clip of as many frames, or one from which they are taken by the clip's numbers.
+
+    None where they are drawn.  Raises BadInput where there are too few.
+    """
+    if asked.kind != "clip":
+        return None
+    from .video import Video
+
+    given = Video.read(str(asked.file), size=clip.size)         # scaled and cropped as the clip is
+    if len(given) == len(clip):
+        return given
+    needed = start + (len(clip) - 1) * stride + 1
+    if len(given) < needed:
+        wanted = f"{len(clip)} frames" if needed == len(clip) else f"{len(clip)} frames, or {needed} from which they are taken"
+        raise BadInput(f"the control pictures {asked.file} have {len(given)} frames; give a clip of {wanted}")
+    return Video.read(str(asked.file), len(clip), start, stride, clip.size)

@@ -1,0 +1,156 @@
+"""`newtake tune`, run as a person runs it: killed, interrupted, done twice, and what it leaves used by `newtake edit`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import checkpoints
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from newtake import cli
+from newtake.learning import configured
+from newtake.tuning import clip as tuning
+from newtake.world import Scene
+from newtake.world.clips import video
+
+SOURCE, TARGET = "a red car on the grass", "a blue car on the grass"
+DYING = """
+import os, signal, sys
+from newtake import cli
+from newtake.tuning import clip
+asked, denoising = [], clip.denoising
+def dies(*given):
+    asked.append(given)
+    if len(asked) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return denoising(*given)
+clip.denoising = dies
+cli.main(sys.argv[2:])
+"""
+FOURTH = 8 + 2 + 8 + 2                                  # the draw of the fourth step: looks, steps, looks
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A clip and a small checkpoint."""
+    folder = tmp_path_factory.mktemp("made")
+    video(Scene(object="car", frames=4, size=(32, 32))).write(folder / "clip.mp4")
+    checkpoints.folder(folder / "model", "sd1")
+    return folder
+
+
+def command(made, out, *more) -> list[str]:
+    return list(map(str, ["tune", made / "clip.mp4", "--source", SOURCE, "--model", made / "model", "--frames", 2, "--steps", 5,
+                          "--every", 2, "--rate", 0.01, "--device", "cpu", "--out", out, *more]))
+
+
+def newtake(capsys, *arguments):
+    """Exit code, stdout, stderr."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+def test_defaults_are_as_suits_the_checkpoint():
+    told = lambda *model, **given: (configured(*model, **given).training.steps, configured(*model, **given).training.rate)
+    assert told() == (500, 3e-5) and told("tiny") == (200, 3e-4) and told("tiny", rank="3") == (200, pytest.approx(3e-3))
+    assert told("tiny", rank=3, rate="0.5", steps="7") == (7, 0.5)
+    assert configured(frames="dense", patience="2", ema="none").frames == ("dense",)
+
+
+def test_killed_the_same_command_ends_with_the_same_weights(capsys, made, tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    alone = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", DYING, str(FOURTH), *command(made, killed)], env=alone, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"killed.unfinished"}
+    code, said, told = newtake(capsys, *command(made, killed))
+    assert code == 0 and "went on from step 2" in told and "5 steps; loss" in told and said.strip() == str(killed)
+    code, _, told = newtake(capsys, *command(made, whole))
+    assert code == 0 and "went on" not in told and {p.name for p in tmp_path.iterdir()} == {"killed", "whole"}
+    one, other = (load_file(out / "adapter.safetensors") for out in (killed, whole))
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_interrupted_it_keeps_what_it_has_and_says_how_to_go_on(capsys, made, tmp_path, monkeypatch):
+    asked, denoising = [], tuning.denoising
+
+    def interrupted(*given):
+        asked.append(given)
+        if len(asked) == FOURTH:
+            raise KeyboardInterrupt
+        return denoising(*given)
+
+    monkeypatch.setattr(tuning, "denoising", interrupted)
+    code, _, told = newtake(capsys, *command(made, tmp_path / "out", "--lora", 2))
+    assert code == 130 and "the same command goes on" in told and not (tmp_path / "out").exists()
+    code, _, told = newtake(capsys, *command(made, tmp_path / "out", "--lora", 2))
+    assert code == 0 and "went on from step 3" in told
+
+
+@pytest.fixture(scope="module")
+def adapter(made):
+    with pytest.raises(SystemExit):
+        cli.main([*command(made, made / "adapter"), "--samples", "5", "--prompt", TARGET])
+    return made / "adapter"
+
+
+def test_a_finished_one_is_not_done_again(capsys, made, adapter):
+    before = (adapter / "adapter.safetensors").stat().st_mtime_ns
+    code, said, told = newtake(capsys, *command(made, adapter, "--json"))
+    assert code == 0 and "is there already" in told and json.loads(said)["steps"] == 5
+    assert (adapter / "adapter.safetensors").stat().st_mtime_ns == before
+    assert [p.name for p in (made / "adapter.samples").iterdir()] == ["000005.png"]
+    code, _, told = newtake(capsys, *command(made, adapter, "--seed", 1))
+    assert code == 2 and "an adapter already, with another tuning" in told
+
+
+def test_what_an_adapter_says_of_itself(adapter):
+    told = json.loads((adapter / "adapter.json").read_text())
+    assert (told["kind"], told["rank"], told["norms"], told["source"], told["frames"]) == ("tuned", None, "frame", SOURCE, 2)
+    assert [at for at, _ in told["looks"]] == [0, 2, 4, 5] and told["network"]["block_out_channels"] == [32, 64]
+    assert str(adapter.parent) not in (adapter / "adapter.json").read_text()
+
+
+@pytest.mark.parametrize("method", ["tune_a_video", "fatezero"])
+def test_edits_with_it(capsys, made, adapter, tmp_path, method):
+    edit = ["edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--model", made / "model", "--frames", 2, "--method", method,
+            "--set", "steps=2", "--device", "cpu", "--json"]
+    _, without, _ = newtake(capsys, *edit, "--out", tmp_path / "without")
+    code, with_it, _ = newtake(capsys, *edit, "--adapter", adapter, "--out", tmp_path / "with")
+    assert code == 0 and json.loads(with_it)["job"]["adapters"] == {"adapter": 1.0}
+    assert json.loads(with_it)["model"]["sha256"] != json.loads(without)["model"]["sha256"]
+    assert json.loads(with_it)["edits"][0]["sha256"] != json.loads(without)["edits"][0]["sha256"]
+
+
+@pytest.mark.parametrize("wrong, line", [
+    (["--lora", 0], "rank must be between 1 and 1024"),
+    (["--rate", -1], "rate must be between 0 and 1"),
+    (["--steps", 0], "steps must be between 1 and"),
+    (["--dtype", "int3"], "precision is a name, one of fp32, bf16, fp16"),
+    (["--set", "magic=1"], "unknown setting 'magic' of tuning; it has steps"),
+    (["--set", "norms=none"], "one of frame, clip"),
+    (["--set", "frames=nearest"], "frames are dense, own, first"),
+    (["--prompt", TARGET], "--samples 50"),
+    (["--source", " "], "the source prompt is empty"),
+    (["--source", SOURCE + " on the grass" * 40], "longer than its encoder reads"),
+    (["--out", "MADE"], "holds other things"),
+    (["--model", "MADE"], "model_index.json"),
+    (["--frames", 9], "4 frames"),
+])
+def test_a_mistake_is_one_line_and_leaves_nothing(capsys, made, tmp_path, wrong, line):
+    more = [str(a).replace("MADE", str(made)) for a in wrong]
+    code, said, told = newtake(capsys, *command(made, tmp_path / "out"), *more)
+    told = [row for row in told.splitlines() if row]
+    assert code == 2 and said == "" and line in told[-1] and len(told) == 1 and not [*tmp_path.iterdir()]
+
+
+def test_an_adapter_of_another_network_is_one_line(capsys, made, adapter, tmp_path):
+    code, _, told = newtake(capsys, "edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--adapter", adapter,
+                            "--set", "steps=2", "--out", tmp_path / "run")
+    assert code == 2 and "was made for another network" in told and ", here " in told and told.count("\n") == 1
