@@ -21,7 +21,6 @@ import torch.nn.functional as F
 import newtake
 from newtake.aside import aside
 from newtake.drawing import edges
-from newtake.guests import welcomed
 from newtake.guidance import cfg
 from newtake.invitation import Invitation
 from newtake.levels import noise, step
@@ -33,6 +32,7 @@ from newtake.run import edited
 from newtake.show import shown
 from newtake.track import track
 from newtake.video import Video, sheet
+from newtake.welcome import welcomed
 from newtake.world import judge as judges
 from newtake.world.benchmark import edits
 from newtake.world.clips import video

@@ -38,7 +38,7 @@ def aside(path: Path) -> Iterator[Path]:
                 left.unlink()
 
 
-def free(folder: Path, ours: Callable[[str], bool]) -> None:
+def free(folder: Path, ours: Callable[[str], object]) -> None:
     """BadInput unless a folder can be made here: nothing is there, or a folder of files that are ours by their names."""
     try:
         there = next(place for place in (folder, *folder.parents) if place.exists())

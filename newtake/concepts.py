@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .aside import free
 from .errors import BadInput, Note
-from .learning import OF_CONFIG, STATE, unfinished
+from .learning import OF_CONFIG, STATE, UNFINISHED, finished, of_settings, readable, spelled, unfinished
 from .record import eight_bit, versions
 from .run import strange
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 TEMPLATE = "a {word} {kind}"
 CAPTIONS = "captions.json"                              # in a folder of pictures: what each shows, by its file's name
-FILES = re.compile(r"adapter\.json|pytorch_lora_weights\.safetensors|learned_embeds(_2)?\.safetensors")
-UNFINISHED = re.compile(r"state\.safetensors|kind-\w+|\..+\.part.*")     # the last was being written when it was killed
 TINY: dict[str, Any] = dict(steps=800, rate=2e-3, ema=0.99, text=True, batch=1, kinds=16)   # it is small, and learns fast
 
 
@@ -63,10 +61,10 @@ class Pictures:
     def of_kind(self) -> tuple[str, ...]:
         """What pictures of the kind show: captions with the kind where the word was, each once."""
         name = named(self.word)
-        says_kind = [re.search(named(self.kind), caption, re.I) for caption in self.captions]
-        plain = [re.sub(rf"{name}\s*" if kind else name, "" if kind else self.kind, caption, flags=re.I).strip()
-                 for caption, kind in zip(self.captions, says_kind, strict=True)]
-        return tuple(dict.fromkeys(plain))
+        without = lambda caption: re.sub(rf"{name}\s*", "", caption, flags=re.I)
+        instead = lambda caption: re.sub(name, lambda _: self.kind, caption, flags=re.I)
+        plain = [(without if re.search(named(self.kind), caption, re.I) else instead)(caption) for caption in self.captions]
+        return tuple(dict.fromkeys(caption.strip() for caption in plain))
 
 
 def named(word: str) -> str:
@@ -103,18 +101,13 @@ def configured(model: str = "", /, **given: Any) -> ConceptLearning:
 
     Raises BadInput, in one line.
     """
-    from .settings import settings_of
     from .tuning.concept import ConceptLearning
-    from .tuning.loop import Training
 
-    of_training, own = ({s.name: s for s in settings_of(some)} for some in (ConceptLearning().training, ConceptLearning()))
-    known = of_training | own
-    if unknown := [name for name in given if name not in known]:
-        raise BadInput(f"unknown setting {unknown[0]!r} of learning; it has {', '.join(known)}")
-    usual: dict[str, Any] = dict(TINY) if model == "tiny" else {}
-    read = usual | {name: known[name].read(value) for name, value in given.items()}
-    training = {name: read.pop(name, setting.default) for name, setting in of_training.items()}
-    return ConceptLearning(Training(**training), **read)
+    said = spelled(ConceptLearning, given)
+    usual = TINY if model == "tiny" else {}
+    if said.get("rank") == 0:                           # then nothing of the text encoder is learnt but the word
+        usual = {name: value for name, value in usual.items() if name != "text"}
+    return of_settings(ConceptLearning, usual | said)
 
 
 def learn(pictures: Pictures, out: Path, learning: ConceptLearning, model: UNet) -> dict[str, Any]:
@@ -123,27 +116,28 @@ def learn(pictures: Pictures, out: Path, learning: ConceptLearning, model: UNet)
     Killed or interrupted, the same call goes on; where it is finished, nothing is done.  The model's network is changed, and
     the one that has learnt afterwards.  Raises BadInput where `out` is something else, or the word is known already.
     """
-    from .models.adapters.concept import write
-    from .tuning import steps_kept
+    from .models.adapters import concept as adapter
+    from .tuning import kept
     from .tuning.concept import begun
     from .tuning.concept import learn as steps_of
 
     asked = json.loads(json.dumps(told(pictures, learning, model)))
-    if there := finished(out, asked):
+    if there := finished(out, asked, adapter):
         warnings.warn(f"{out} is there already, and finished: {there['steps']} steps for {there['word']}", Note, stacklevel=2)
         return there
     work = unfinished(out)
-    free(work, lambda name: UNFINISHED.fullmatch(name) is not None)
-    if kept := steps_kept(work / STATE):
-        warnings.warn(f"went on from step {kept}", Note, stacklevel=2)
+    free(work, UNFINISHED.fullmatch)
+    done, looks = kept(work / STATE)
+    if done:
+        warnings.warn(f"went on from step {done}", Note, stacklevel=2)
     concept = begun(model, pictures.word, pictures.kind, learning)
     thing, kind = shown(concept, pictures, learning, work, asked["model"])
-    done, looks, decides = kept, (), {name: value for name, value in asked.items() if name != "learning"}
+    decides = {name: value for name, value in asked.items() if name != "learning"}
     with closing(steps_of(concept, thing, kind, learning, work / STATE, decides)) as steps:
         for step in steps:
             done, looks = step.done, step.looks
     said = asked | {"rank": learning.rank, "steps": done, "looks": looks, "versions": versions()}
-    write(out, *concept.adapter(), said)
+    adapter.write(out, *concept.adapter(), said)
     shutil.rmtree(work)
     return said
 
@@ -156,25 +150,13 @@ def told(pictures: Pictures, learning: ConceptLearning, model: UNet) -> dict[str
             "learning": asdict(learning)}
 
 
-def finished(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """The adapter that is there already; None where there is none.  BadInput where it, or what is there, is another."""
-    from .models.adapters.concept import told_of
-
-    free(out, lambda name: FILES.fullmatch(name) is not None)
-    there = told_of(out)
-    if there and (other := [name for name in asked if there.get(name) != asked[name]]):
-        raise BadInput(f"{out} is an adapter already, with another {', '.join(other)}; name another --out, or remove it")
-    return there
-
-
 def shown(concept: Concept, pictures: Pictures, learning: ConceptLearning, work: Path,
           model: str) -> tuple[Shown, Shown | None]:
     """The pictures of the thing, and those of its kind, which are made where they are not there yet.  model: its hash."""
     from .tuning.concept import Shown
     from .tuning.prior import encoded, of_kind
 
-    if lost := [word for caption in pictures.captions for word in concept.model.lost(caption)]:
-        raise BadInput(f"a caption is longer than its encoder reads; shorten it, this would be lost: {' '.join(lost)}")
+    readable(concept.model, pictures.captions)
     thing = Shown(encoded(concept.model, pictures.video[:]), pictures.captions)
     if not learning.prior:
         return thing, None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import repeat
 from torch import Tensor
 
 from .errors import BadInput
@@ -19,6 +19,7 @@ from .extras import opencv
 from .models.folder import pretrained
 from .models.load import HUB_ID, cached, quiet
 from .track import track
+from .video import as_pixels
 
 FETCHED = ("*.json", "*.safetensors")                   # of a hub id
 WEAK, STRONG = 100, 200                                 # gradients of 8-bit pictures: an edge has a strong one, or leads to one
@@ -27,7 +28,7 @@ WEAK, STRONG = 100, 200                                 # gradients of 8-bit pic
 def edges(frames: Tensor) -> Tensor:
     """White edges on black (Canny, PAMI 1986), as ControlNet's were made.  Raises BadInput where OpenCV is not installed."""
     cv2: Any = opencv("edges are drawn")
-    drawn = np.stack([cv2.Canny(picture, WEAK, STRONG) for picture in eight_bit(frames)])
+    drawn = np.stack([cv2.Canny(picture, WEAK, STRONG) for picture in as_pixels(frames)])
     return repeat(torch.from_numpy(drawn).float() / 127.5 - 1, "f h w -> f c h w", c=3)
 
 
@@ -100,13 +101,7 @@ def pil(frames: Tensor) -> list[Any]:
     """Frames as pictures of Pillow, which transformers wants."""
     from PIL import Image
 
-    return [Image.fromarray(picture) for picture in eight_bit(frames)]
-
-
-def eight_bit(frames: Tensor) -> Any:
-    """uint8 (f h w 3)"""
-    whole = ((frames.float().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-    return np.ascontiguousarray(rearrange(whole, "f c h w -> f h w c").numpy())
+    return [Image.fromarray(picture) for picture in as_pixels(frames)]
 
 
 def read(kind: Any, where: str, download: bool, trust: bool) -> tuple[Any, Any]:

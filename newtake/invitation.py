@@ -24,6 +24,8 @@ class Invitation:
 
     def __post_init__(self):
         check(self)
+        if self.start >= self.end:
+            raise BadInput(f"a guest counts from start to end, which is after it; not from {self.start:g} to {self.end:g}")
         if self.kind in DRAWN and not self.file:
             raise BadInput(f"say which network draws the {self.kind}: pictures={self.kind}=FOLDER")
 

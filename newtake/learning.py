@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .aside import free
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from .tuning import ClipTuning
     from .video import Video
 
-FILES = ("adapter.safetensors", "adapter.json")
 STATE = "state.safetensors"
+UNFINISHED = re.compile(r"state\.safetensors|kind-\w+|\..+\.part.*")     # the last was being written when it was killed
 DECIDE = ("clip", "source", "model")                    # beside the settings, what a tuning becomes
 OF_CONFIG = ("in_channels", "block_out_channels", "cross_attention_dim")
 
@@ -44,18 +46,30 @@ def configured(model: str = "", /, **given: Any) -> ClipTuning:
     Published are 500 steps of 3e-5; tiny, which is small, learns in fewer and longer ones, and what is in low rank in ten times
     longer ones: after as many it knows the clip as well.  Raises BadInput, in one line.
     """
-    from .settings import settings_of
-    from .tuning import ClipTuning, Training
+    from .tuning import ClipTuning
 
-    known = {s.name: s for s in (*settings_of(Training()), *settings_of(ClipTuning()))}
-    if strange := [name for name in given if name not in known]:
-        raise BadInput(f"unknown setting {strange[0]!r} of tuning; it has {', '.join(known)}")
-    read = {name: known[name].read(value) for name, value in given.items()}
+    said = spelled(ClipTuning, given)
     usual: dict[str, Any] = dict(steps=200, rate=3e-4) if model == "tiny" else dict(steps=500, rate=3e-5)
-    usual["rate"] *= 10 if read.get("rank") else 1
-    of_training = {s.name for s in settings_of(Training())}
-    training = Training(**{name: value for name, value in (usual | read).items() if name in of_training})
-    return ClipTuning(training, **{name: value for name, value in read.items() if name not in of_training})
+    usual["rate"] *= 10 if said.get("rank") else 1
+    return of_settings(ClipTuning, usual | said)
+
+
+def spelled(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a way to learn, and of its training, as they are typed.  Raises BadInput where one is unknown or wrong."""
+    from .settings import settings_of
+
+    known = {s.name: s for some in (kind().training, kind()) for s in settings_of(some)}
+    if strange := [name for name in given if name not in known]:
+        raise BadInput(f"unknown setting {strange[0]!r}; there are {', '.join(known)}")
+    return {name: known[name].read(value) for name, value in given.items()}
+
+
+def of_settings(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """A way to learn with these settings, its own and its training's, and with its defaults."""
+    usual = kind()
+    of_training = {name: value for name, value in values.items() if hasattr(usual.training, name)}
+    own = {name: value for name, value in values.items() if name not in of_training}
+    return replace(usual, training=replace(usual.training, **of_training), **own)
 
 
 def unfinished(out: Path) -> Path:
@@ -70,32 +84,34 @@ def tune(clip: Video, source: str, out: Path, tuning: ClipTuning, model: UNet,
     Killed or interrupted, the same call goes on; where it is finished, nothing is done.  The model's network is changed, and
     is the tuned one afterwards.  Sheets of samples lie in a folder beside.  Raises BadInput where `out` is something else.
     """
-    from .models.adapters.tuned import write
-    from .tuning import opened, steps_kept
+    from .models.adapters import tuned as adapter
+    from .tuning import kept, prepared
     from .tuning import tune as steps_of
 
-    stated(source, [source], {}, {})
-    if lost := model.lost(source):
-        raise BadInput(f"the source prompt is longer than its encoder reads; shorten it, this would be lost: {' '.join(lost)}")
+    prompts = samples.prompts if samples else [source]
+    stated(source, prompts, {}, {})
+    readable(model, [source, *prompts])
     asked = json.loads(json.dumps(told(clip, source, tuning, model)))
-    if there := finished(out, asked):
+    if there := finished(out, asked, adapter):
         warnings.warn(f"{out} is there already, and finished: {there['steps']} steps on this clip", Note, stacklevel=2)
         return there
     size_noted(clip, model)
     state = unfinished(out) / STATE
-    if kept := steps_kept(state):
-        warnings.warn(f"went on from step {kept}", Note, stacklevel=2)
+    free(state.parent, UNFINISHED.fullmatch)
+    done, looks = kept(state)
+    if done:
+        warnings.warn(f"went on from step {done}", Note, stacklevel=2)
     z0, text = model.encode(clip[:]), model.text(source)
-    tuned, done, looks = opened(model, tuning), kept, ()
+    tuned = prepared(model, tuning)
     sheets = out.with_name(out.name + ".samples")
     with closing(steps_of(tuned, z0, text, tuning, state, {name: asked[name] for name in DECIDE})) as steps:
         for step in steps:
             done, looks = step.done, step.looks
             if samples and done % samples.every == 0:
                 sampled(clip, source, tuned.model, tuning, samples, sheets / f"{done:06d}.png")
-    said = asked | {"rank": tuning.rank, "norms": tuning.norms, "steps": done, "looks": looks, "versions": versions()}
-    write(out, tuned.adapter(), said)
-    shutil.rmtree(unfinished(out))
+    said = asked | {"rank": tuning.rank, "norms": tuned.model.norms, "steps": done, "looks": looks, "versions": versions()}
+    adapter.write(out, tuned.adapter(), said)
+    shutil.rmtree(state.parent)
     return said
 
 
@@ -106,15 +122,23 @@ def told(clip: Video, source: str, tuning: ClipTuning, model: UNet) -> dict[str,
             "size": list(clip.size), "model": model.hash, "network": config, "tuning": asdict(tuning)}
 
 
-def finished(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """The adapter that is there already; None where there is none.  BadInput where it, or what is there, is another."""
-    from .models.adapters.tuned import told_of
+def finished(out: Path, asked: Mapping[str, Any], kind: ModuleType) -> dict[str, Any] | None:
+    """The adapter of this kind that is there already; None where there is none.
 
-    free(out, FILES.__contains__)
-    there = told_of(out)
+    BadInput where it, or what is there, is another.
+    """
+    free(out, kind.FILES.fullmatch)
+    there = kind.told_of(out)
     if there and (other := [name for name in asked if there.get(name) != asked[name]]):
         raise BadInput(f"{out} is an adapter already, with another {', '.join(other)}; name another --out, or remove it")
     return there
+
+
+def readable(model: UNet, prompts: Sequence[str]) -> None:
+    """BadInput where one is longer than the model's encoders read."""
+    for prompt in prompts:
+        if lost := model.lost(prompt):
+            raise BadInput(f"{prompt[:40]!r}... is longer than its encoder reads; shorten it, or it loses {' '.join(lost)}")
 
 
 def sampled(clip: Video, source: str, model: UNet, tuning: ClipTuning, samples: Samples, path: Path) -> None:

@@ -62,8 +62,12 @@ def numbers(given: Sequence[str], option: str) -> dict[str, float]:
 
 
 def weighted(given: Sequence[str], option: str) -> dict[str, float]:
-    """WHERE=WEIGHT, each; the weight is 1 where it is not said."""
-    return numbers([one if "=" in one else f"{one}=1" for one in given], option)
+    """WHERE=WEIGHT, each, WHERE with any more = in it; the weight is 1 where it is not said."""
+    split = [one.rpartition("=") if "=" in one.strip("=") else (one, "", "1") for one in given]
+    try:
+        return {where: float(weight) for where, _, weight in split}
+    except ValueError:
+        raise BadInput(f"{option} takes WHERE=NUMBER, not {', '.join(given)}") from None
 
 
 def pixels(size: str | None) -> tuple[int, int] | None:

@@ -75,7 +75,7 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
 
     model = done.model
     names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name,
-             "adapters": {said_as(name): weight for name, weight in job.adapters.items()},
+             "adapters": [{"where": said_as(name), "weight": weight} for name, weight in job.adapters.items()],
              "guests": [asdict(one.with_files(said_as(one.where), one.file and said_as(one.file))) for one in job.guests]}
     method = {"method": name_of(type(done.method)), "settings": values(done.method)}
     return {
@@ -85,7 +85,7 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
         "clip": {"sha256": hashes["clip"], "frames": len(done.source), "size": list(done.source.size)},
         "model": {"sha256": model.hash, "device": str(model.device), "dtype": str(model.dtype).removeprefix("torch.")},
         "mask": hashes["mask"],
-        "adapters": {said_as(name): hash_of(Path(name).expanduser()) for name in job.adapters},
+        "adapters": [hash_of(Path(name).expanduser()) for name in job.adapters],
         "guests": [{"network": local_hash(one.where), "pictures": one.file and local_hash(one.file)} for one in job.guests],
         "edits": [made(*each, done.source) for each in zip(job.targets, files, done.videos, strict=True)],
         "versions": versions(),
@@ -160,7 +160,7 @@ def local_hash(name: str) -> str | None:
 
 OF_JOB: dict[str, Any] = {
     "clip": str, "source": str, "targets": list, "method": str, "settings": dict, "words": list, "spared": list,
-    "mask": str | None, "weights": dict, "shares": dict, "model": str, "adapters": dict, "guests": list,
+    "mask": str | None, "weights": dict, "shares": dict, "model": str, "adapters": list, "guests": list,
     "norms": str | None, "frames": int | None, "start": int, "stride": int, "size": list | None, "seed": int,
     "device": str | None, "dtype": str | None, "threads": int | None,
 }
@@ -180,8 +180,9 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
         known &= isinstance(told["mask"], str | None) and (told["mask"] is None) == (job["mask"] is None)
         known &= all(isinstance(one["sha256"], str) for one in told["edits"]) and len(told["edits"]) == len(job["targets"])
         known &= all(isinstance(word, str) for name in ("targets", "words", "spared") for word in job[name])
-        known &= all(isinstance(n, int | float) for name in ("weights", "shares", "adapters") for n in job[name].values())
-        known &= told["adapters"].keys() == job["adapters"].keys()
+        known &= all(isinstance(n, int | float) for name in ("weights", "shares") for n in job[name].values())
+        known &= all(isinstance(one["where"], str) and isinstance(one["weight"], int | float) for one in job["adapters"])
+        known &= all(isinstance(one, str) for one in told["adapters"]) and len(told["adapters"]) == len(job["adapters"])
         known &= all(isinstance(one[name], str) for one in job["guests"] for name in ("where", "pictures"))
         known = known and len([Invitation(**one) for one in job["guests"]]) == len(told["guests"])
         known &= all(isinstance(one[name], str | None) for one in told["guests"] for name in ("network", "pictures"))
@@ -203,8 +204,9 @@ def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | Non
     job = told["job"]
     files: dict[str, Any] = {"clip": located("clip", job["clip"], told["clip"]["sha256"], folder, clip and [clip])}
     files |= {"mask": located("mask", job["mask"], told["mask"], folder, mask and [mask])} if job["mask"] else {}
-    files |= {"adapters": {located("adapter", name, told["adapters"][name], folder, adapters): weight
-                           for name, weight in job["adapters"].items()}}
+    adapter = lambda name, wanted: located("adapter", name, wanted, folder, besides(adapters, name, folder))
+    files |= {"adapters": {adapter(one["where"], wanted): one["weight"]
+                           for one, wanted in zip(job["adapters"], told["adapters"], strict=True)}}
     files |= {"guests": tuple(guest_of(Invitation(**one), hashes, folder, guests)
                               for one, hashes in zip(job["guests"], told["guests"], strict=True))}
     same = {"device": told["model"]["device"], "dtype": told["model"]["dtype"], "threads": told["machine"]["threads"]}
@@ -216,13 +218,18 @@ def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | Non
 def guest_of(one: Invitation, hashes: Mapping[str, str | None], folder: Path, given: Sequence[str]) -> Invitation:
     """The guest with its files found: those given are folders of networks and clips of control pictures alike."""
     def found(name: str, wanted: str | None) -> str:
-        return name if wanted is None else located("guest", name, wanted, folder, given and [*given, *beside(name, folder)])
+        return name if wanted is None else located("guest", name, wanted, folder, besides(given, name, folder))
     return one.with_files(found(one.where, hashes["network"]), one.file and found(one.file, hashes["pictures"]))
 
 
 def beside(name: str, folder: Path) -> list[Path]:
     """Where a file of this name may be: here, in the run folder or beside it."""
     return [place / Path(name).name for place in (Path(), folder, folder.parent)]
+
+
+def besides(given: Sequence[str], name: str, folder: Path) -> Sequence[str | Path]:
+    """Where one of several may be: each of those given is only one of them."""
+    return [*given, *beside(name, folder)] if given else ()
 
 
 def located(what: str, name: str, wanted: str, folder: Path, given: Sequence[str | Path] | None) -> str:

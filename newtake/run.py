@@ -47,10 +47,10 @@ def edit(video: Video, *, target: str, source: str | None = None, method: Method
     weights and shares as in `Job`, and mask (f h w), True where the edit may change something.  Raises BadInput for what cannot
     be done.
     """
-    from .guests import welcomed
     from .invitation import spelled
     from .methods import configured
     from .models.load import load
+    from .welcome import welcomed
 
     asked = [spelled(guest) if isinstance(guest, str) else guest for guest in guests]
     method = configured(method) if isinstance(method, str) else method
@@ -76,6 +76,9 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
 
     stated(source, targets, said.get("weights") or {}, said.get("shares") or {})
     size_noted(video, model)
+    if method.tuned and not model.temporal:
+        warnings.warn("this method is for a network that was tuned to the clip: newtake tune CLIP --out ADAPTER, and then "
+                      "--adapter ADAPTER", Note, stacklevel=2)
     counted, seconds = Counted(model), {}
     with torch.no_grad():
         ask = request(model, source, targets, seed=seed, **said)
@@ -178,10 +181,12 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False, captio
     """
     import torch
 
-    from .guests import footage, welcomed
     from .methods import configured
+    from .models import adapters
+    from .models.guests import located
     from .models.load import load
     from .video import Video
+    from .welcome import footage, welcomed
 
     out = out.resolve()
     for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model), ("captioner", captioner or ""),
@@ -195,7 +200,10 @@ def run(job: Job, out: Path, download: bool = False, trust: bool = False, captio
     clip = read(job.size)
     free_of(out, Path(job.clip))
     mask = marked(job, clip)
+    for name in job.adapters:
+        adapters.found(name)
     for guest in job.guests:
+        located(guest.where, download)
         footage(guest, clip, job.start, job.stride)
     hashes = {"clip": hash_of(Path(job.clip)), "mask": job.mask and hash_of(Path(job.mask))}
     if job.threads is not None:

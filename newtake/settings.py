@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import BadInput
 
@@ -52,7 +52,7 @@ def settings_of(given: Any, prefix: str = "") -> list[Setting]:
 
 def setting_of(given: Any, f: Field, prefix: str) -> Setting:
     hint, known = get_type_hints(type(given))[f.name], f.metadata
-    optional = isinstance(hint, UnionType)
+    optional = get_origin(hint) in (UnionType, Union)     # the second where one side is a Literal
     kind, parse = known["reader"] or reader(next(t for t in get_args(hint) if t is not type(None)) if optional else hint)
     name = prefix + f.name
 

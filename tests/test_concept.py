@@ -183,7 +183,7 @@ def test_an_adapter_of_another_network_or_in_pieces(sd1, sdxl):
     (adapter / "learned_embeds.safetensors").unlink()
     assert "not a whole adapter" in refused(lambda: load(sd1, torn=1.0))
     (adapter / "adapter.json").write_text(json.dumps({"format": 9, "kind": "concept"}))
-    assert "learn again" in refused(lambda: load(sd1, torn=1.0))
+    assert "make it again" in refused(lambda: load(sd1, torn=1.0))
 
 
 @pytest.mark.parametrize("word, line", [("car", "in the vocabulary already"), ("Car", "in the vocabulary already"),

@@ -14,11 +14,11 @@ from test_commands import newtake as command
 import newtake
 from newtake import drawing
 from newtake.errors import BadInput
-from newtake.guests import footage, pictures
 from newtake.invitation import Invitation, spelled
 from newtake.methods import configured
 from newtake.models.load import built_in
 from newtake.video import Video
+from newtake.welcome import footage, pictures
 from newtake.world import Scene
 from newtake.world.clips import video
 

@@ -16,7 +16,7 @@ ORDER = [
     {"bench", "learning", "dialects"},
     {"run", "sweep", "show"},
     {"record", "report", "captions"},
-    {"methods", "metrics", "world", "datasets", "guests"},
+    {"methods", "metrics", "world", "datasets", "welcome"},
     {"inversion", "tuning", "drawing"},
     {"models"},
     {"attention", "words", "guidance"},

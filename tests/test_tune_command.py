@@ -123,7 +123,7 @@ def test_edits_with_it(capsys, made, adapter, tmp_path, method):
             "--set", "steps=2", "--device", "cpu", "--json"]
     _, without, _ = newtake(capsys, *edit, "--out", tmp_path / "without")
     code, with_it, _ = newtake(capsys, *edit, "--adapter", adapter, "--out", tmp_path / "with")
-    assert code == 0 and json.loads(with_it)["job"]["adapters"] == {"adapter": 1.0}
+    assert code == 0 and json.loads(with_it)["job"]["adapters"] == [{"where": "adapter", "weight": 1.0}]
     assert json.loads(with_it)["model"]["sha256"] != json.loads(without)["model"]["sha256"]
     assert json.loads(with_it)["edits"][0]["sha256"] != json.loads(without)["edits"][0]["sha256"]
 
@@ -133,8 +133,8 @@ def test_edits_with_it(capsys, made, adapter, tmp_path, method):
     (["--rate", -1], "rate must be between 0 and 1"),
     (["--steps", 0], "steps must be between 1 and"),
     (["--dtype", "int3"], "precision is a name, one of fp32, bf16, fp16"),
-    (["--set", "magic=1"], "unknown setting 'magic' of tuning; it has steps"),
-    (["--set", "norms=none"], "one of frame, clip"),
+    (["--set", "magic=1"], "unknown setting 'magic'; there are steps"),
+    (["--set", "norms=all"], "one of frame, clip"),
     (["--set", "frames=nearest"], "frames are dense, own, first"),
     (["--prompt", TARGET], "--samples 50"),
     (["--source", " "], "the source prompt is empty"),

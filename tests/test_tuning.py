@@ -15,7 +15,7 @@ from newtake.levels import READ, Level, Prediction, generator, trained, wanted
 from newtake.models.families import configs
 from newtake.models.parts import empty
 from newtake.models.unet import UNet
-from newtake.tuning import ClipTuning, Training, loop, opened, steps_kept, train, tune
+from newtake.tuning import ClipTuning, Training, kept, loop, prepared, train, tune
 from newtake.tuning.clip import denoising
 
 LOOKS = 3
@@ -28,7 +28,7 @@ def few_looks(monkeypatch):
 
 def weights_of(state, how: ClipTuning, **told):
     """The weights after a tuning of a network that is always the same, and the steps it took."""
-    made = opened(model(), how)
+    made = prepared(model(), how)
     steps = list(tune(made, Z0, TEXT, how, state, told))
     return {name: weight.detach().clone() for name, weight in made.weights.items()}, steps
 
@@ -42,25 +42,25 @@ def test_at_birth_no_bit_is_another(f, norms, rank):
     z, net = drawn(2, f, 4, 8, 8).float(), unet(torch.float32)
     ask = lambda video: video.predict(z, AT, TEXT).out
     plain = ask(UNet(net, SCHEDULER, norms))
-    made = opened(UNet(net, SCHEDULER), replace(tuning(rank=rank), norms=norms)).model
+    made = prepared(UNet(net, SCHEDULER), replace(tuning(rank=rank), norms=norms)).model
     assert len(made.temporal) == 7 and torch.equal(ask(made), plain)
     with made.control(look("first", "previous")):
         ask(made)                                       # every new site is seen
     if rank is None:
-        published = opened(model(), ClipTuning.reference(norms=norms)).model
+        published = prepared(model(), ClipTuning.reference(norms=norms)).model
         assert not torch.allclose(ask(published), plain, atol=1e-3)
 
 
 def test_new_layers_are_drawn_by_the_seed_and_leave_torchs_alone():
     models = [model() for _ in range(3)]
     before = torch.random.get_rng_state()
-    once, again, other = (opened(one, tuning(seed=seed)).adapter() for one, seed in zip(models, (0, 0, 1), strict=True))
+    once, again, other = (prepared(one, tuning(seed=seed)).adapter() for one, seed in zip(models, (0, 0, 1), strict=True))
     assert same(dict(once), dict(again)) and not same(dict(once), dict(other))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_of_low_rank_a_layer_starts_from_its_blocks_own_attention():
-    made = opened(model(), tuning(rank=2)).model
+    made = prepared(model(), tuning(rank=2)).model
     for module, layer in made.temporal.items():
         own = made.net.get_submodule(module)
         assert torch.equal(layer.get_parameter("attn_temp.to_k.base_layer.weight"), own.attn1.to_k.weight)
@@ -78,7 +78,7 @@ def test_how_many_weights_of_stable_diffusion_are_tuned():
     many = {}
     for rank in (None, 24):
         with empty():
-            chosen = opened(UNet(sd1(), SCHEDULER), tuning(rank=rank)).weights
+            chosen = prepared(UNet(sd1(), SCHEDULER), tuning(rank=rank)).weights
         assert all(weight.is_meta for weight in chosen.values())
         many[rank] = len(chosen), sum(weight.numel() for weight in chosen.values())
     assert many[None][0] == 112 and round(many[None][1] / 1e5) == 744
@@ -86,9 +86,9 @@ def test_how_many_weights_of_stable_diffusion_are_tuned():
 
 
 def test_a_network_with_lora_is_refused():
-    made = opened(model(), tuning(rank=2)).model
+    made = prepared(model(), tuning(rank=2)).model
     with pytest.raises(BadInput, match="fuse them"):
-        opened(made, tuning())
+        prepared(made, tuning())
 
 
 # Learning
@@ -114,7 +114,7 @@ def test_the_levels_of_training_are_those_of_sampling():
 def test_a_clip_is_learnt(kind, rank, tmp_path):
     """Only what is to be tuned is another afterwards, all of it, and the clip is known better."""
     how = tuning(steps=30, rank=rank, rate=1e-2, every=30)
-    made = opened(model(prediction_type=kind), how)
+    made = prepared(model(prediction_type=kind), how)
     before = {name: weight.clone() for name, weight in made.model.net.named_parameters()}
     *_, last = tune(made, Z0, TEXT, how, tmp_path / "state", {})
     assert last.looks[-1][0] == 30 and last.looks[-1][1] < 0.98 * last.looks[0][1]
@@ -172,7 +172,7 @@ def test_checkpointing_changes_no_gradient(norms, tmp_path):
     """Also when the controls of a pass are gone by the time its blocks are run again."""
     found = []
     for checkpointing in (False, True):
-        made = opened(model(), replace(tuning(checkpointing=checkpointing), norms=norms))
+        made = prepared(model(), replace(tuning(checkpointing=checkpointing), norms=norms))
         with torch.enable_grad():
             with made.model.control(look("first", "previous")):
                 now = denoising(made.model, Z0, drawn(*Z0.shape, seed=5).float(), AT, TEXT)
@@ -194,21 +194,21 @@ def test_mixed_precision_is_close(precision, tmp_path):
 def test_it_goes_on_as_if_it_had_not_been_stopped(rank, ema, accumulate, tmp_path):
     how = tuning(steps=5, rank=rank, ema=ema, accumulate=accumulate)
     whole, steps = weights_of(tmp_path / "whole", how)
-    made = opened(model(), how)
+    made = prepared(model(), how)
     run = tune(made, Z0, TEXT, how, tmp_path / "parts", {})
     assert [next(run).done for _ in range(3)] == [1, 2, 3]
     run.close()                                         # as an interrupt would: what is done so far is kept
-    assert steps_kept(tmp_path / "parts") == 3
+    assert kept(tmp_path / "parts")[0] == 3
     after, rest = weights_of(tmp_path / "parts", how)
     assert [step.done for step in rest] == [4, 5] and rest[-1].looks[-1] == steps[-1].looks[-1] and same(after, whole)
 
 
 def test_an_interrupt_within_a_step_keeps_the_steps_before(tmp_path):
-    how, made = tuning(steps=5), opened(model(), tuning())
+    how, made = tuning(steps=5), prepared(model(), tuning())
     run = train(made.weights, interrupted(made, at=LOOKS + 2 + LOOKS), how.training, tmp_path / "state", {})
     with pytest.raises(KeyboardInterrupt):
         list(run)
-    assert steps_kept(tmp_path / "state") == 2
+    assert kept(tmp_path / "state")[0] == 2
 
 
 def interrupted(made, at: int):

@@ -11,16 +11,15 @@ from typing import Annotated
 
 import typer
 
-from ..options import Download, Json, Model, Option, Trust, weighted
+from ..options import Adapters, Download, Json, Model, Option, Trust, weighted
 from .said import tell
 
 app = typer.Typer(rich_markup_mode=None)
-Adapter = Annotated[list[str] | None, Option("--adapter", metavar="WHERE[=WEIGHT]", help="may be repeated")]
 
 
 @app.command()
 def export(folder: Annotated[Path, typer.Argument(help="where it goes")],
-           model: Model = "tiny", adapter: Adapter = None,
+           model: Model = "tiny", adapter: Adapters = [],
            pickles: Annotated[bool, Option("--pickles", help="weights as .bin too, which the published code needs")] = False,
            download: Download = False, trust: Trust = False):
     """Write a tuned model as a folder in Tune-A-Video's layout."""
@@ -29,7 +28,7 @@ def export(folder: Annotated[Path, typer.Argument(help="where it goes")],
     from ..show import noted
 
     with noted(tell):
-        net = load(model, "cpu", "fp32", download=download, trust=trust, adapters=weighted(adapter or [], "--adapter"))
+        net = load(model, "cpu", "fp32", download=download, trust=trust, adapters=weighted(adapter, "--adapter"))
         export(net, folder.resolve(), pickles)
     if net.norms != "clip":
         tell("the published code takes group norms over the clip, this model over a frame: load the folder with --norms frame")
@@ -40,6 +39,7 @@ def export(folder: Annotated[Path, typer.Argument(help="where it goes")],
 def import_(config: Annotated[Path, typer.Argument(help="YAML of Tune-A-Video, FateZero, vid2vid-zero or Video-P2P")],
             corrected: Annotated[bool, Option("--corrected", help="without the oddities of the published code")] = False,
             model: Annotated[str | None, Option("--model", help="instead of the checkpoint that the config names")] = None,
+            adapter: Adapters = [],
             run: Annotated[bool, Option("--run", help="carry the commands out")] = False,
             download: Download = False, trust: Trust = False, as_json: Json = False):
     """The newtake commands that do what a published config does."""
@@ -47,7 +47,8 @@ def import_(config: Annotated[Path, typer.Argument(help="YAML of Tune-A-Video, F
 
     found = imported(config, corrected)
     own = [*(["--model", model] if model else []), *["--download"] * download, *["--trust"] * trust]
-    commands = [with_options(command, own) for command in found.commands]
+    adapters = [word for one in adapter for word in ("--adapter", one)]
+    commands = [with_options(command, own + adapters * (command[1] == "edit")) for command in found.commands]
     if found.unknown:
         tell(f"keys that {found.dialect} does not have: {', '.join(found.unknown)}")
     for why in dict.fromkeys(found.idle.values()):

@@ -33,18 +33,20 @@ def learn(pictures: Annotated[Path, typer.Argument(help="a folder of pictures of
     from ..concepts import learn as learnt
     from ..learning import precision, unfinished
     from ..models.load import load
-    from ..run import native_size
+    from ..run import native_size, strange_to_tiny
     from ..show import noted, shown
 
-    given: dict[str, Any] = {"precision": precision(device)} | pairs(set or [], "--set")
+    given: dict[str, Any] = {"precision": precision(device), "seed": seed} | pairs(set or [], "--set")
     given |= {name: value for name, value in dict(steps=steps, rate=rate, rank=lora, every=every, precision=dtype).items()
               if value is not None}
-    learning = configured(model, seed=seed, **given)
+    learning = configured(model, **given)
     read = lambda size: Pictures.read(pictures, word, kind, caption, size)
     seen = read(pixels(size))
     with shown(), noted(tell):
         net = load(model, device, "fp32", download=download, trust=trust)
         seen = seen if size else read(native_size(seen.video.size, net))
+        for note in strange_to_tiny(seen.of_kind(), net, seen.video) if model == "tiny" else []:
+            tell(note)
         try:
             said = learnt(seen, out.resolve(), learning, net)
         except KeyboardInterrupt:

@@ -17,7 +17,8 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true answers; or the folder of a data set")],
           layout: Annotated[str | None, Option("--layout", help="davis, tgve, v2vbench, five, pie or editboard")] = None,
-          method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]", help="by default all")] = [],
+          method: Annotated[list[str], Option("--method", metavar="NAME[:SETTING=VALUE;...]",
+                                              help="by default all that need no tuning")] = [],
           set: Settings = [], model: Model = "tiny",
           split: Annotated[str, Option("--split", help="of the world: test or development")] = "test",
           small: Annotated[bool, Option("--small", help="the first dozen edits alone; of the world 2 frames, 5 steps")] = False,
@@ -37,7 +38,7 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     networks = ({"clip": clip_model} if clip_model else {}) | pairs(network, "--network")
     extent = world.SMALL if small else world.WHOLE
     given = ({} if layout else {"steps": extent.steps}) | pairs(set, "--set")
-    methods = {name: spelled(name, **given) for name in method or METHODS}
+    methods = {name: spelled(name, **given) for name in method or [name for name, cls in METHODS.items() if not cls.tuned]}
     foreign = [name for name, given in {"--size": size, "--clip-model": clip_model, "--network": network,
                                         "--captioner": captioner}.items() if given]
     if layout is None:

@@ -48,16 +48,16 @@ def tune(clip: Clip,
     from ..learning import Samples, configured, precision, unfinished
     from ..learning import tune as tuned
     from ..models.load import load
-    from ..run import native_size, sourced
+    from ..run import native_size, sourced, strange_to_tiny
     from ..show import noted, shown
     from ..video import Video
 
-    given: dict[str, Any] = {"precision": precision(device)} | pairs(set or [], "--set")
+    given: dict[str, Any] = {"precision": precision(device), "seed": seed} | pairs(set or [], "--set")
     given |= {name: value for name, value in dict(steps=steps, rate=rate, rank=lora, every=every, precision=dtype).items()
               if value is not None}
     if prompt and not samples:
         raise BadInput("--prompt is for samples; say how many steps apart they are, --samples 50")
-    tuning = configured(model, seed=seed, **given)
+    tuning = configured(model, **given)
     read = lambda size: Video.read(clip, frames, start, stride, size)
     seen = read(pixels(size))
     with shown(), noted(tell):
@@ -66,6 +66,8 @@ def tune(clip: Clip,
             tell(note)
         net = load(model, device, "fp32", download=download, trust=trust)
         seen = seen if size else read(native_size(seen.size, net))
+        for note in strange_to_tiny([source, *(prompt or [])], net, seen) if model == "tiny" else []:
+            tell(note)
         try:
             said = tuned(seen, source, out.resolve(), tuning, net, Samples(samples, prompt or [source]) if samples else None)
         except KeyboardInterrupt:

@@ -60,7 +60,8 @@ def settings(name: str, corrected: bool, **own: Any) -> dict[str, Any]:
 
 def folder_of(path: str | None, otherwise: str) -> str:
     """Where what a config writes goes: its folder's name in runs/.  A stranger's file says no more of our disk."""
-    return f"runs/{PurePath(path or otherwise).name or otherwise}"
+    name = PurePath(path or otherwise).name
+    return f"runs/{otherwise if name in ('', '..') else name}"
 
 
 def precision(config: Config, *keys: str) -> str | None:

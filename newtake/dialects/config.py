@@ -68,10 +68,12 @@ class Config:
         return self._read(keys, "truth value", lambda value: value if isinstance(value, bool) else self._no())
 
     def texts(self, *keys: str) -> list[str]:
-        """Of a list, or of a mapping its values; of one text that; [] where there are none."""
+        """Of a list, or of lists in it, or of a mapping its values; of one text that; [] where there are none."""
         def read(value: Any) -> list[str]:
-            found = [*value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
-            return found if all(isinstance(one, str) for one in found) else self._no()
+            if isinstance(value, str):
+                return [value]
+            inside = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else self._no()
+            return [text for one in inside for text in read(one)]
 
         return self._read(keys, "list of texts", read) or []
 

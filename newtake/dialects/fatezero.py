@@ -75,7 +75,7 @@ def edit(config: Config, i: int, clip: str, target: str, shared: dict, sampling:
     masked, named = mask(config, key)
     named = [word for word in named if spoken(config, word, [shared["source"], target], *key("blend_words"))]
     own = sampling | masked | dict(
-        self_until=config.number(*key("self_replace_steps")), cross_until=number(config, steps.get("default_"), key),
+        self_until=config.number(*key("self_replace_steps")), cross_until=number(config, steps.get("default_", 1.0), key),
         channels=config.whole("model_config.least_sc_channel") or 0, maps="reconstruction" if maps is False else "inversion")
     shares = [f"{word}={number(config, share, key):g}" for word, share in steps.items() if word != "default_"]
     return command("edit", clip, target, **shared, method="fatezero", word=named,
@@ -85,8 +85,7 @@ def edit(config: Config, i: int, clip: str, target: str, shared: dict, sampling:
 
 def mask(config: Config, key: Any) -> tuple[dict[str, Any], list[str]]:
     """What is masked, above which threshold, and whose words say where."""
-    chosen = config.value(*key("blend_words")) or []
-    named = [word for group in chosen for word in ([group] if isinstance(group, str) else group)]
+    named = config.texts(*key("blend_words"))
     fused = config.truth(*key("blend_self_attention", "masked_self_attention"))
     blended = config.truth(*key("blend_latents", "masked_latents"))
     above = (config.numbers(*key("blend_th", "bend_th")) or [THRESHOLD])[0]

@@ -23,6 +23,7 @@ from .method import Method, Setup, name_of
 @final
 @dataclass(frozen=True)
 class TuneAVideo(Method):
+    tuned = True
     setup: Setup = Setup(guidance=12.5, frames=("first", "previous"))
     inverted: bool = setting(True, "it starts from the clip's own noise; false: from any, the paper's ablation")
     prompted: bool = setting(False, "the clip is inverted with its prompt; else with the empty one")

@@ -12,17 +12,12 @@ from math import nan
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ..extras import opencv
+from ..video import as_pixels
 from .metric import Material, Metric, some
 
 GREY_LEVELS, LEAST = 5, 0.7                             # a pixel counts if the source is warped that well; the share that must
-
-
-def bytes_of(frames: Tensor) -> Any:
-    """uint8 (f h w 3)"""
-    return ((frames.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def flows(pictures: Any) -> list[Any]:
@@ -35,7 +30,7 @@ def flows(pictures: Any) -> list[Any]:
 def ff_alpha(m: Material) -> float:
     """Mean over frames of the difference of the edit and the frame before, warped: the greatest of three colours, 0 to 255."""
     cv2: Any = opencv("motion is measured")
-    edit, source = bytes_of(m.edit), bytes_of(some(m.source))
+    edit, source = as_pixels(m.edit), as_pixels(some(m.source))
     y, x = np.mgrid[0:source.shape[1], 0:source.shape[2]].astype(np.float32)
     scores, shares = [], []
     for i, flow in enumerate(flows(source)):
@@ -52,14 +47,14 @@ def ff_alpha(m: Material) -> float:
 def ff_beta(m: Material) -> float:
     """Mean of 1 - cosine of both flows; where one is 0 that is 1."""
     lengths = lambda flow: (flow * flow).sum(-1) ** 0.5 + 1e-7
-    pairs = zip(flows(bytes_of(m.edit)), flows(bytes_of(some(m.source))), strict=True)
+    pairs = zip(flows(as_pixels(m.edit)), flows(as_pixels(some(m.source))), strict=True)
     found = [float((1 - (a * b).sum(-1) / lengths(a) / lengths(b)).mean()) for a, b in pairs]
     return sum(found) / len(found) if found else nan
 
 
 def semantic_score(m: Material) -> float:
     """Mean over frames of the mean difference outside the mask: the greatest of three colours, 0 to 255."""
-    edit, source, outside = bytes_of(m.edit), bytes_of(some(m.source)), ~some(m.mask).cpu().numpy()
+    edit, source, outside = as_pixels(m.edit), as_pixels(some(m.source)), ~some(m.mask).cpu().numpy()
     off = np.abs(edit.astype(int) - source).max(-1)
     found = [float(off[i][outside[i]].mean()) for i in range(len(off)) if outside[i].any()]
     return sum(found) / len(found) if found else nan

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..aside import aside, free
 from ..errors import BadInput
 from ..words import Tokenizer
+from .folder import config
 from .folder import tokenizer as read_tokenizer
 from .temporal import TemporalAttention
 from .unet import UNet
@@ -26,19 +27,21 @@ from .unet import UNet
 VERSION = "0.11.1"                                      # of diffusers
 PARTS = {"scheduler": "diffusers", "text_encoder": "transformers", "tokenizer": "transformers", "unet": "models",
          "vae": "diffusers"}                            # and whose classes they are
-INDEX = "model_index.json"
+INDEX, PIPELINE = "model_index.json", "TuneAVideoPipeline"
 BLOCKS = ("down_block_types", "mid_block_type", "up_block_types")
 OF_VAE = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}     # its attention, in names of the time
 
 
 def export(model: UNet, folder: Path, pickles: bool = False) -> None:
-    """Writes a model with temporal attention.  A folder that `export` wrote is replaced; it appears whole or not at all.
+    """Writes a model with temporal attention.  A folder in this layout is replaced; it appears whole or not at all.
 
     pickles: weights as .bin too, beside .safetensors: the published code trains from these alone.  Raises BadInput where
     the layout has no place for something.
     """
     vae, encoder = exportable(model)
     free(folder, lambda name: name in (*PARTS, INDEX))
+    if folder.exists() and any(folder.iterdir()) and config(folder, INDEX).get("_class_name") != PIPELINE:
+        raise BadInput(f"{folder} is another checkpoint, which would be replaced; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with aside(folder) as part, torch.no_grad():
         for name in PARTS:
@@ -55,7 +58,7 @@ def export(model: UNet, folder: Path, pickles: bool = False) -> None:
         encoder.config.save_pretrained(part / "text_encoder")
         classes = {"scheduler": scheduler["_class_name"], "text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer",
                    "unet": "UNet3DConditionModel", "vae": "AutoencoderKL"}
-        index = {"_class_name": "TuneAVideoPipeline", "_diffusers_version": VERSION}
+        index = {"_class_name": PIPELINE, "_diffusers_version": VERSION}
         write(part / INDEX, index | {name: [library, classes[name]] for name, library in PARTS.items()})
 
 

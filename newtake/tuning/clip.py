@@ -20,7 +20,7 @@ from ..errors import BadInput
 from ..levels import Level, trained, wanted
 from ..models.adapters.tuned import OF_LAYER, TUNED
 from ..models.model import Text
-from ..models.temporal import blocks, fresh, of_block
+from ..models.temporal import TemporalAttention, blocks, fresh, of_block
 from ..models.unet import UNet
 from ..settings import check, setting
 from .loop import Loss, Step, Training, train
@@ -34,7 +34,7 @@ class ClipTuning:
     rank: int | None = setting(None, "of LoRA: what is tuned is in low rank; none: whole", 1, 1024)
     frames: Look = setting(("first", "previous"), "which frames a frame looks at: own, first, previous, middle, last, offsets; "
                            "or dense", reader=("list of frames", read))
-    norms: Literal["frame", "clip"] = setting("frame", "group norms over a frame, as the checkpoint knows them, or the clip")
+    norms: Literal["frame", "clip"] | None = setting(None, "group norms over a frame or the clip; none: as the checkpoint is")
     # The published code:
     random_bias: bool = setting(False, "what new layers add at first is a random bias, not nothing")
 
@@ -61,7 +61,7 @@ class Tuned:
         return self.weights if any(".lora_" in name for name in self.weights) else {**norms, **self.weights}
 
 
-def opened(model: UNet, tuning: ClipTuning) -> Tuned:
+def prepared(model: UNet, tuning: ClipTuning) -> Tuned:
     """The model with temporal layers, new ones where it has none, and the weights that are to be tuned.
 
     Its network is the same, changed in place: it is the tuned one afterwards.  Raises BadInput where it cannot be tuned.
@@ -87,7 +87,7 @@ def opened(model: UNet, tuning: ClipTuning) -> Tuned:
         weight.requires_grad_(True)
     if tuning.training.checkpointing:
         net.enable_gradient_checkpointing()
-    return Tuned(UNet(net, model.scheduler, tuning.norms, temporal, model.vae, model.encoders), chosen)
+    return Tuned(UNet(net, model.scheduler, tuning.norms or model.norms, temporal, model.vae, model.encoders), chosen)
 
 
 def make_low_rank(net: nn.Module, temporal: Mapping[str, nn.Module], rank: int, seed: int) -> None:
@@ -97,7 +97,8 @@ def make_low_rank(net: nn.Module, temporal: Mapping[str, nn.Module], rank: int, 
     own = [name for name, _ in net.named_modules() if re.fullmatch(r".+\.attn[12]\.to_q", name)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for module, names in ((net, own), *((layer, list(OF_LAYER)) for layer in temporal.values())):
+        attention = (layer for layer in temporal.values() if isinstance(layer, TemporalAttention))
+        for module, names in ((net, own), *((layer, list(OF_LAYER)) for layer in attention)):
             inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=names), module)
 
 

@@ -27,7 +27,7 @@ from ..settings import check, setting
 from ..track import track
 
 Loss = Callable[[torch.Generator], Tensor]              # of one draw (a level, noise, which picture), made with this generator
-Look = tuple[int, float]                                # after so many steps, the loss of draws that are never learnt from
+Seen = tuple[int, float]                                # after so many steps, the loss of draws that are never learnt from
 
 FREE = ("steps", "every", "patience")                   # may be others when a run goes on: they change no step
 LOOKED_AT = 8                                           # draws
@@ -44,8 +44,8 @@ class Training:
     clip: float = setting(1.0, "the greatest length of a step's gradient", 0)
     precision: Literal["fp32", "bf16", "fp16"] = setting("fp32", "what the network computes in: fp32, or mixed with it")
     checkpointing: bool = setting(False, "less memory for a third more time: what the way back needs is computed again")
-    ema: float | None = setting(None, "what a step keeps of the weights' moving average, which is the result; none: no average",
-                                0, 1)
+    ema: float | None = setting(None, "what a step keeps of the weights' moving average, which is the result, though looks and "
+                                "sheets see the weights themselves; none: no average", 0, 1)
     every: int = setting(50, "steps between states that are kept, and between looks at draws that are not learnt from", 1)
     patience: int | None = setting(None, "looks in a row that see nothing better, after which it stops; none: it does not", 1)
     seed: int = setting(0, "of the draws", 0)
@@ -61,7 +61,7 @@ class Step:
     done: int                                           # steps so far, this one with them
     loss: float                                         # mean of its draws, before it
     norm: float                                         # length of its gradient, before it is clipped
-    looks: tuple[Look, ...]                             # so far, the first before any step
+    looks: tuple[Seen, ...]                             # so far, the first before any step
 
 
 def train(weights: Mapping[str, nn.Parameter], loss: Loss, training: Training, state: Path, told: Mapping[str, Any],
@@ -74,8 +74,11 @@ def train(weights: Mapping[str, nn.Parameter], loss: Loss, training: Training, s
     run = Run(weights, training, told)
     if state.exists():
         run.restore(state)
+    if run.done > training.steps:
+        raise BadInput(f"{state.parent} holds {run.done} steps already; ask for as many, or remove it")
     try:
-        run.look(loss)
+        if not run.looks:
+            run.look(loss)
         for _ in track(range(run.done, training.steps), what):
             if run.enough():
                 break
@@ -91,9 +94,12 @@ def train(weights: Mapping[str, nn.Parameter], loss: Loss, training: Training, s
     run.finish()
 
 
-def steps_kept(state: Path) -> int:
-    """How many steps a state holds; 0 where there is none."""
-    return int(read(state)["done"]) if state.exists() else 0
+def kept(state: Path) -> tuple[int, tuple[Seen, ...]]:
+    """How many steps a state holds, and what was seen so far; nothing where there is none."""
+    if not state.exists():
+        return 0, ()
+    known = read(state)
+    return int(known["done"]), tuple((done, loss) for done, loss in known["looks"])
 
 
 @final
@@ -107,7 +113,7 @@ class Run:
         self.adam = torch.optim.AdamW(weights.values(), lr=training.rate, weight_decay=training.decay)
         self.scaler = torch.amp.GradScaler(self.device, enabled=training.precision == "fp16")
         self.mean = {} if training.ema is None else {name: weight.detach().clone() for name, weight in weights.items()}
-        self.done, self.looks = 0, list[Look]()
+        self.done, self.looks = 0, list[Seen]()
         self.whole = True                               # false while the weights are between two steps
 
     def step(self, loss: Loss) -> Step:
@@ -119,8 +125,7 @@ class Run:
                     now = loss(generator(self.training.seed, self.done, k)) / many
                 self.scaler.scale(now).backward()
             total += now.item()
-        if not isfinite(total):
-            raise BadInput(f"the loss is {total} after {self.done} steps; take a lower rate than {self.training.rate}")
+        self.sound(total)
         self.scaler.unscale_(self.adam)
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self.training.clip)
         self.whole = False
@@ -140,7 +145,13 @@ class Run:
             return
         with self._precision():
             seen = [loss(generator(self.training.seed, "looked at", k)).item() for k in range(LOOKED_AT)]
+        self.sound(sum(seen))
         self.looks.append((self.done, sum(seen) / len(seen)))
+
+    def sound(self, loss: float) -> None:
+        """BadInput where the loss is no number any more; such weights are never kept."""
+        if not isfinite(loss):
+            raise BadInput(f"the loss is {loss} after {self.done} steps; take a lower rate than {self.training.rate}")
 
     def enough(self) -> bool:
         """Whether the last looks saw nothing better than those before."""

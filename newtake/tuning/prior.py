@@ -36,8 +36,8 @@ def of_kind(model: UNet, prompts: Sequence[str], many: int, shape: Sequence[int]
         made = sampled(model, said[i:i + EACH], noise(seed, which, *shape))
         for k, picture in zip(which, made, strict=True):
             Video.of(picture[None]).write(files[k])
-    frames = torch.cat([Video.read(file)[:] for file in files])
-    return Shown(encoded(model, frames), tuple(said))
+    z = [encoded(model, torch.cat([Video.read(file)[:] for file in files[i:i + EACH]])) for i in range(0, many, EACH)]
+    return Shown(torch.cat(z), tuple(said))
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ and neither a picture of more than `MOST_PIXELS`; everything they cannot read is
 """
 
 from .clip import Video
-from .footage import MOST_PIXELS
+from .footage import MOST_PIXELS, as_pixels
 from .show import compare, sheet
 
-__all__ = ["MOST_PIXELS", "Video", "compare", "sheet"]
+__all__ = ["MOST_PIXELS", "Video", "as_pixels", "compare", "sheet"]

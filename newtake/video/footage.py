@@ -73,7 +73,7 @@ def as_frames(images: Sequence[Image.Image | np.ndarray]) -> Tensor:            
 
 def as_pixels(frames: Tensor) -> np.ndarray:                                            # (f h w 3) bytes
     scaled = frames.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).byte()
-    return rearrange(scaled.cpu().numpy(), "f c h w -> f h w c")
+    return rearrange(scaled.cpu(), "f c h w -> f h w c").contiguous().numpy()
 
 
 def fitted(found: Size, wanted: Size) -> tuple[str, ...]:

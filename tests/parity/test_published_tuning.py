@@ -10,7 +10,7 @@ from newtake.attention.frames import look
 from newtake.levels import trained
 from newtake.methods import TuneAVideo
 from newtake.methods.request import Request
-from newtake.tuning import ClipTuning, Training, opened, train
+from newtake.tuning import ClipTuning, Training, prepared, train
 from newtake.tuning.clip import denoising
 from newtake.tuning.loop import LOOKED_AT
 
@@ -29,7 +29,7 @@ def tuning_of(case: Case, checkpointing: bool) -> ClipTuning:
 def test_tuning(case: Case, checkpointing, tmp_path):
     """Losses, lengths of gradients, gradients, and every weight after the last step."""
     tuning, told, text = tuning_of(case, checkpointing), case.tensors, case.text("prompt_embeds")
-    tuned, levels = opened(case.model(), tuning), trained(case.told["scheduler"])
+    tuned, levels = prepared(case.model(), tuning), trained(case.told["scheduler"])
     assert set(tuned.weights) == set(case.told["trainable"]["tensors"])
     looks = [0] * LOOKED_AT                             # before and after; nothing is learnt from them
     turns = iter([*looks, *range(tuning.training.steps), *looks])

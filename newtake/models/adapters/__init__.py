@@ -19,19 +19,28 @@ KINDS: tuple[ModuleType, ...] = (tuned, concept, lora, embedding)      # a conce
 
 
 def put(parts: Parts, adapters: Mapping[str, float], trust: bool) -> Parts:
-    """The parts with these adapters, in order, each with its weight: 1 as it was trained, 0 not at all.
+    """The parts with these adapters, each with its weight: 1 as it was trained, 0 not at all.
 
+    They are put in order, those of `newtake tune` first: they were tuned with the checkpoint as it is.
     Networks are in their own dtype and on the processor, and may be changed in place: of those that are shared a copy is taken.
     Raises BadInput where one is no adapter, or fits another network.
     """
+    chosen = []
     for name, weight in adapters.items():
-        path = Path(name).expanduser()
-        if not path.exists():
-            raise BadInput(f"{name}: no such adapter; it is a folder of newtake tune or newtake learn, or a .safetensors file")
+        path = found(name)
         if not isfinite(weight):
             raise BadInput(f"the weight of {path.name} is a number such as 1 or 0.7, not {weight}")
         kind = next((kind for kind in KINDS if kind.reads(path, trust)), None)
         if kind is None:
             raise BadInput(f"{path} is no adapter that is known: of `newtake tune` or `newtake learn`, LoRA, textual inversion")
+        chosen.append((kind, path, weight))
+    for kind, path, weight in sorted(chosen, key=lambda one: one[0] is not tuned):
         parts = kind.put(parts, path, weight, trust)
     return parts
+
+
+def found(name: str) -> Path:
+    path = Path(name).expanduser()
+    if not path.exists():
+        raise BadInput(f"{name}: no such adapter; it is a folder of newtake tune or newtake learn, or a .safetensors file")
+    return path

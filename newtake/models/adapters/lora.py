@@ -44,11 +44,11 @@ def reads(path: Path, trust: bool) -> bool:
     return file is not None and any("lora" in name or "hada_w1" in name or "lokr_w" in name for name in names([file], trust))
 
 
-def put(parts: Parts, path: Path, weight: float, trust: bool) -> Parts:
+def put(parts: Parts, path: Path, weight: float, trust: bool, whole: bool = False) -> Parts:
     """The parts with a LoRA in them, times the weight; with weight 0 they are the same to the bit.
 
     The product is added in float32 and rounded to the network's numbers.  A Note tells of weights for which the network has no
-    place; BadInput where it has none for any, or where shapes differ.
+    place; BadInput where it has none for any (whole: for one), or where shapes differ.
     """
     file = file_of(path)
     assert file is not None
@@ -57,7 +57,7 @@ def put(parts: Parts, path: Path, weight: float, trust: bool) -> Parts:
         raise BadInput(f"{path} is a {other}, which newtake does not know; known are LoRA and LoCon")
     nets: dict[str, Any] = dict(zip(NETWORKS, (parts.net, *parts.encoders), strict=False))
     lessons, left = sorted_out(weights, nets)
-    if not lessons:
+    if not lessons or (whole and left):
         raise BadInput(f"{path} is for another network: nothing here answers to {said(left, len(weights))}")
     fits(lessons, nets, path)
     if left:

@@ -8,7 +8,6 @@ own self-attention, so that there is nothing random in it to be kept.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -17,48 +16,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ...aside import aside
 from ...errors import BadInput
 from ..parts import Parts, opened
 from ..temporal import TemporalAttention, blocks, is_temporal, new_layer, of_block, temporal_layers
+from . import folder
 
 Layers = dict[str, nn.Module]                           # by the module they follow
 
-FORMAT = 1
-WEIGHTS, TOLD = "adapter.safetensors", "adapter.json"
+WEIGHTS = "adapter.safetensors"
+FILES = re.compile(r"adapter\.(json|safetensors)")
 KIND = "tuned"
 TUNED = re.compile(r".+\.(attn1\.to_q|attn2\.to_q|attn_temp)\..+")      # as in the published code: norm_temp is not
 OF_LAYER = ("to_q", "to_k", "to_v", "to_out.0")         # what has low rank in temporal attention
 
 
-def write(folder: Path, weights: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
-    """A folder that `put` reads.  told: `rank` (None: whole), `norms`, and what else there is to know of it.
-
-    It appears whole or not at all; one that is there is replaced.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with aside(folder) as part:
-        part.mkdir()
-        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, part / WEIGHTS)
-        text = json.dumps({"format": FORMAT, "kind": KIND, **told}, indent=1, ensure_ascii=False, allow_nan=False)
-        (part / TOLD).write_text(text + "\n", encoding="utf-8")
+def write(out: Path, weights: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
+    """A folder that `put` reads.  told: `rank` (None: whole), `norms`, and what else there is to know of it."""
+    folder.write(out, KIND, {WEIGHTS: weights}, told)
 
 
-def told_of(folder: Path) -> dict[str, Any] | None:
-    """What a folder says of itself; None where it is no adapter of this kind.  BadInput where another version made it."""
-    try:
-        told = json.loads((folder / TOLD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(told, dict) or told.get("kind") != KIND:
-        return None
-    rank, norms = told.get("rank"), told.get("norms")
-    if told.get("format") != FORMAT or type(rank) not in (int, type(None)) or norms not in ("frame", "clip"):
-        raise BadInput(f"{folder} is not an adapter that this version of newtake wrote; tune again")
-    return told
+def told_of(path: Path) -> dict[str, Any] | None:
+    """What an adapter of this kind says of itself; None where it is none.  BadInput where another version made it."""
+    return folder.told_of(path, KIND, {"rank": lambda rank: type(rank) in (int, type(None)),
+                                       "norms": lambda norms: norms in ("frame", "clip")})
 
 
 def reads(path: Path, trust: bool) -> bool:
@@ -69,14 +51,16 @@ def put(parts: Parts, path: Path, weight: float, trust: bool) -> Parts:
     """Weights W become W + weight (W' - W); new temporal layers come with their output times the weight.
 
     The norms are the adapter's.  Temporal layers that are there already are changed as other weights are: of two adapters that
-    are wholly put the last is left.
+    are wholly put the last is left.  With weight 0 nothing.
     """
     told = told_of(path) or {}
     if not (path / WEIGHTS).is_file():
         raise BadInput(f"{path} is not a whole adapter: it has no {WEIGHTS}")
     weights = opened(path / WEIGHTS, trust)
+    fits(parts.net, told["rank"], weights, path)
+    if weight == 0:
+        return parts
     net = deepcopy(parts.net) if parts.shared else parts.net
-    fits(net, told["rank"], weights, path)
     merge = whole if told["rank"] is None else low_rank
     return replace(parts, net=net, temporal=merge(net, dict(parts.temporal), weights, weight), norms=told["norms"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .errors import BadInput
@@ -24,11 +25,15 @@ def welcomed(model: UNet, asked: Sequence[Invitation], clip: Video, start: int =
     """
     if not asked:
         return model
+    import torch
+
     from .models.guests import load
 
-    seen = (pictures(one, clip, start, stride, str(model.device), download, trust) for one in asked)
-    return model.with_guests(*(load(one, shown, model.device, model.dtype, download, trust)
-                               for one, shown in zip(asked, seen, strict=True)))
+    blank = torch.zeros(0, 3, 0, 0)
+    guests = [load(one, blank, model.device, model.dtype, download, trust) for one in asked]
+    model.with_guests(*guests)                          # one for another network is told before its pictures are drawn
+    return model.with_guests(*(replace(guest, pictures=pictures(one, clip, start, stride, str(model.device), download, trust))
+                               for guest, one in zip(guests, asked, strict=True)))
 
 
 def pictures(asked: Invitation, clip: Video, start: int, stride: int, device: str, download: bool, trust: bool) -> Tensor:
