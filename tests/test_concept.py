@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 import newtake
 from newtake import cli
-from newtake.concepts import Pictures
+from newtake.concepts import Pictures, configured
 from newtake.errors import BadInput
 from newtake.levels import generator, trained, wanted
 from newtake.methods.request import request
@@ -287,6 +287,10 @@ def test_what_cannot_be_learnt_is_one_line(capsys, sd1, pictures, tmp_path, wron
     code, said, told = newtake_says(capsys, *asks(pictures, sd1, tmp_path / "out"), *wrong)
     assert code == 2 and said == "" and line in told and len(told.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir() if file.name != "pictures"] == []
+
+
+def test_with_tiny_the_word_alone_can_be_learnt():
+    assert configured("tiny").text and not configured("tiny", rank="0").text
 
 
 def test_a_word_that_was_learnt_is_not_strange_to_tiny():

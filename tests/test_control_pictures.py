@@ -44,7 +44,7 @@ def test_what_a_guest_sees():
     ("", "a guest is WHERE"), ("a:scale=2;x", "a guest is WHERE"), ("a:weight=1", "unknown setting 'weight' of a guest"),
     ("a:scale=much", "scale is a number, not 'much'"), ("a:scale=-1", "scale must be between 0 and 10"),
     ("a:end=2", "end must be between 0 and 1"), ("a:scale=nan", "scale must be between"),
-    ("a:pictures=depth=", "pictures=depth=FOLDER"),
+    ("a:pictures=depth=", "pictures=depth=FOLDER"), ("a:start=0.5;end=0.5", "not from 0.5 to 0.5"),
 ])
 def test_a_mistake_of_spelling_is_one_line(said, line):
     with pytest.raises(BadInput, match=line):

@@ -139,6 +139,10 @@ def test_what_has_no_place_there_is_one_line(plain, tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(BadInput, match="other things"):
         export(tuned(plain), tmp_path / "mine")
+    folder(tmp_path / "base", "sd1")
+    with pytest.raises(BadInput, match="another checkpoint, which would be replaced"):
+        export(tuned(plain), tmp_path / "base")
+    shutil.rmtree(tmp_path / "base")
     assert {path.name for path in tmp_path.iterdir()} == {"xl", "zorb.safetensors", "mine"}
 
 

@@ -199,6 +199,7 @@ def test_references_are_followed(tmp_path):
     (VIDEO_P2P.replace("cross_replace_steps: 0.3", "cross_replace_steps: 3"), "between 0 and 1"),
     (TUNE_A_VIDEO.replace("width: 512", "width: wide"), "train_data.width is a whole number"),
     (FATEZERO.replace("        1:\n", "        7:\n"), "no p2p_config.1"),
+    (FATEZERO.replace("[['silver', 'jeep'], [\"Porsche\", 'car']]", "3"), "blend_words is a list of texts"),
     (FATEZERO.replace("default_: 0.5", "default_: [0.1, 0.5]"), "a share of the steps"),
 ])
 def test_a_config_that_is_none_is_one_line(capsys, tmp_path, text, line):

@@ -12,7 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from newtake import cli
+from newtake.errors import BadInput
 from newtake.learning import configured
+from newtake.models.adapters import tuned
+from newtake.options import weighted
 from newtake.tuning import clip as tuning
 from newtake.world import Scene
 from newtake.world.clips import video
@@ -46,6 +49,11 @@ def made(tmp_path_factory):
 def command(made, out, *more) -> list[str]:
     return list(map(str, ["tune", made / "clip.mp4", "--source", SOURCE, "--model", made / "model", "--frames", 2, "--steps", 5,
                           "--every", 2, "--rate", 0.01, "--device", "cpu", "--out", out, *more]))
+
+
+def edit(made, out) -> list[str]:
+    return list(map(str, ["edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--model", made / "model", "--frames", 2,
+                          "--set", "steps=2", "--device", "cpu", "--out", out]))
 
 
 def newtake(capsys, *arguments):
@@ -93,6 +101,33 @@ def test_interrupted_it_keeps_what_it_has_and_says_how_to_go_on(capsys, made, tm
     assert code == 0 and "went on from step 3" in told
 
 
+def test_killed_while_it_wrote_the_adapter(capsys, made, tmp_path, monkeypatch):
+    def full(*given):
+        raise BadInput("cannot write: no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuned, "write", full)
+        assert newtake(capsys, *command(made, tmp_path / "out"))[0] == 2
+    code, _, told = newtake(capsys, *command(made, tmp_path / "out", "--steps", 4))
+    assert code == 2 and "holds 5 steps already" in told
+    code, _, told = newtake(capsys, *command(made, tmp_path / "out"))
+    assert code == 0 and "went on from step 5" in told and "5 steps; loss" in told
+    assert [at for at, _ in json.loads((tmp_path / "out" / "adapter.json").read_text())["looks"]] == [0, 2, 4, 5]
+
+
+def test_a_folder_of_the_users_own_is_left_alone(capsys, made, tmp_path):
+    (tmp_path / "out.unfinished").mkdir()
+    (tmp_path / "out.unfinished" / "novel.txt").write_text("chapter one")
+    code, _, told = newtake(capsys, *command(made, tmp_path / "out"))
+    assert code == 2 and "holds other things, such as novel.txt" in told
+    assert (tmp_path / "out.unfinished" / "novel.txt").exists()
+
+
+def test_a_rate_that_is_too_high_keeps_nothing(capsys, made, tmp_path):
+    code, _, told = newtake(capsys, *command(made, tmp_path / "out", "--rate", 1, "--set", "decay=1e38"))
+    assert code == 2 and "take a lower rate than 1" in told and not [*tmp_path.iterdir()]
+
+
 @pytest.fixture(scope="module")
 def adapter(made):
     with pytest.raises(SystemExit):
@@ -119,10 +154,9 @@ def test_what_an_adapter_says_of_itself(adapter):
 
 @pytest.mark.parametrize("method", ["tune_a_video", "fatezero"])
 def test_edits_with_it(capsys, made, adapter, tmp_path, method):
-    edit = ["edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--model", made / "model", "--frames", 2, "--method", method,
-            "--set", "steps=2", "--device", "cpu", "--json"]
-    _, without, _ = newtake(capsys, *edit, "--out", tmp_path / "without")
-    code, with_it, _ = newtake(capsys, *edit, "--adapter", adapter, "--out", tmp_path / "with")
+    more = ["--method", method, "--json"]
+    _, without, _ = newtake(capsys, *edit(made, tmp_path / "without"), *more)
+    code, with_it, _ = newtake(capsys, *edit(made, tmp_path / "with"), *more, "--adapter", adapter)
     assert code == 0 and json.loads(with_it)["job"]["adapters"] == [{"where": "adapter", "weight": 1.0}]
     assert json.loads(with_it)["model"]["sha256"] != json.loads(without)["model"]["sha256"]
     assert json.loads(with_it)["edits"][0]["sha256"] != json.loads(without)["edits"][0]["sha256"]
@@ -137,6 +171,7 @@ def test_edits_with_it(capsys, made, adapter, tmp_path, method):
     (["--set", "norms=all"], "one of frame, clip"),
     (["--set", "frames=nearest"], "frames are dense, own, first"),
     (["--prompt", TARGET], "--samples 50"),
+    (["--samples", 2, "--prompt", " "], "the target prompt is empty"),
     (["--source", " "], "the source prompt is empty"),
     (["--source", SOURCE + " on the grass" * 40], "longer than its encoder reads"),
     (["--out", "MADE"], "holds other things"),
@@ -148,6 +183,29 @@ def test_a_mistake_is_one_line_and_leaves_nothing(capsys, made, tmp_path, wrong,
     code, said, told = newtake(capsys, *command(made, tmp_path / "out"), *more)
     told = [row for row in told.splitlines() if row]
     assert code == 2 and said == "" and line in told[-1] and len(told) == 1 and not [*tmp_path.iterdir()]
+
+
+def test_adapters_of_one_name_are_two(capsys, made, adapter, tmp_path):
+    other = tmp_path / "other" / adapter.name
+    newtake(capsys, *command(made, other, "--seed", 1))
+    code, said, _ = newtake(capsys, *edit(made, tmp_path / "run"), "--json", "--adapter", f"{adapter}=0.5", "--adapter", other)
+    told = json.loads(said)
+    assert code == 0 and [one["weight"] for one in told["job"]["adapters"]] == [0.5, 1]
+    assert len(set(told["adapters"])) == 2
+    again = ["rerun", tmp_path / "run", "--clip", made / "clip.mp4", "--model", made / "model", "--out", tmp_path / "again"]
+    code, _, line = newtake(capsys, *again, "--adapter", adapter, "--adapter", other)
+    assert code == 0 and "the same bits as before" in line
+
+
+def test_tune_a_video_without_a_tuned_network_is_told(capsys, made, tmp_path):
+    code, _, told = newtake(capsys, *edit(made, tmp_path / "run"), "--method", "tune_a_video")
+    assert code == 0 and "is for a network that was tuned to the clip" in told
+
+
+def test_a_weight_is_after_the_last_equals_sign():
+    assert weighted(["a", "b=0.5", "runs/lr=3e-5=1"], "--adapter") == {"a": 1, "b": 0.5, "runs/lr=3e-5": 1}
+    with pytest.raises(BadInput, match="WHERE=NUMBER"):
+        weighted(["a=much"], "--adapter")
 
 
 def test_an_adapter_of_another_network_is_one_line(capsys, made, adapter, tmp_path):
