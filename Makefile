@@ -25,6 +25,10 @@ bench: $(VENV)/dev            ## the figures in the README and the docs: some ho
 	$(BIN)/python benchmarks/dense_attention.py
 	$(BIN)/python benchmarks/captions.py
 	$(BIN)/newtake bench world --dtype bf16 --out .bench/world
+	$(BIN)/python benchmarks/tuning.py --out .bench/tuning
+	$(BIN)/python benchmarks/tuning.py --out .bench/tuning --memory
+	$(BIN)/python benchmarks/learning.py --out .bench/learning
+	$(BIN)/python benchmarks/guests.py --out .bench/guests
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training
