@@ -151,6 +151,7 @@ def card(job: argparse.Namespace, spent: dict[str, float]) -> None:
     ran = {"pictures": job.pictures, "pixels": SIZE, "device": job.device, "torch": torch.__version__}
     for name, seconds in spent.items():                 # what was trained before keeps its own
         known[name] = {"steps": job.steps[name], "minutes_of_this_run": round(seconds / 60, 1), **ran}
+    known.pop("sha256", None)                           # which stands last
     known["sha256"] = {name: sha256(path.read_bytes()).hexdigest() for name, path in weights.items()}
     kept.write_text(json.dumps(known, indent=2) + "\n")
 
