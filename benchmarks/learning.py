@@ -40,7 +40,7 @@ THING, WORD, KIND = "mushroom", "blub", "flower"
 PICTURES, FIRST, RENDERS = 90_000_000, 91_000_000, 92_000_000       # the first seeds of each
 MANY = {"train": 900, "held out": 300}                  # renders of each side that the classifier sees, and is tested on
 STEPS = 25                                              # of an edit
-METHODS = ["newtake", "fatezero:self_until=0;cross_until=0.2", "ddim", "sdedit:strength=0.75"]
+METHODS = ["newtake", "fatezero:self_until=0;cross_until=0.2"]
 
 
 @dataclass(frozen=True)

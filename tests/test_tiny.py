@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from itertools import pairwise
 from math import atan2, sqrt
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 import torch
 
 import newtake
-from newtake import world
+from newtake import drawing, world
+from newtake.guidance import cfg
+from newtake.invitation import Invitation
+from newtake.levels import noise, step
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
 from newtake.models.guests import BUILT_IN
 from newtake.run import edited
+from newtake.welcome import welcomed
 from newtake.world import Scene, classifier
 from newtake.world import judge as judges
 from newtake.world.clips import video
@@ -96,3 +101,20 @@ def test_the_classifier_sees_through_noise(tiny):
     clear, noisy = right(0.95), right(0.3)
     assert clear["object"] > 0.5 and clear["colour"] > 0.75 and clear["background"] > 0.9 and clear["style"] > 0.7
     assert noisy["background"] > 0.8 and sum(noisy.values()) < sum(clear.values())
+
+
+@pytest.mark.parametrize("guest", BUILT_IN)
+def test_with_a_guest_what_is_drawn_lies_where_its_edges_are(tiny, guest):
+    pytest.importorskip("cv2", reason="edges are drawn with OpenCV")
+    scene = scene_of(115_000_000, True, 64, 2)
+    clip, text, null = video(scene), tiny.text(scene.caption()), tiny.text("")
+    edges = drawing.edges(clip[:]).mean(1).flatten()
+
+    @torch.no_grad()
+    def likeness(model) -> float:
+        z, levels = noise(0, range(2), 6, 16, 16)[None], model.levels(8)
+        for at, to in pairwise(levels):
+            z = step(model.guided(z, at, text, null, cfg(3.0)), to)
+        return float(torch.corrcoef(torch.stack([edges, drawing.edges(model.decode(z)[0]).mean(1).flatten()]))[0, 1])
+
+    assert likeness(welcomed(tiny, [Invitation(guest)], clip)) > likeness(tiny) + 0.05

@@ -195,11 +195,7 @@ def load(asked: Invitation, pictures: Tensor, device: torch.device, dtype: torch
 
 def located(where: str, download: bool) -> Path:
     if where in BUILT_IN:
-        folder = built_in() / BUILT_IN[where]
-        if not folder.is_dir():
-            raise BadInput(f"{where} is not trained yet; train it with `python -m newtake.world.training --parts "
-                           f"{BUILT_IN[where]}`")
-        return folder
+        return built_in() / BUILT_IN[where]
     folder = Path(where).expanduser()
     if folder.is_dir():
         return folder
