@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--tuning-steps", type=int, help="by default as newtake tune takes")
-    parser.add_argument("--steps", type=int, default=25, help="of sampling")
+    parser.add_argument("--steps", type=int, default=15, help="of sampling")
     parser.add_argument("--rank", type=int, default=RANK)
     parser.add_argument("--device")
     parser.add_argument("--measure", nargs=2, metavar=("WAY", "CHECKPOINTING"), help=argparse.SUPPRESS)
