@@ -59,7 +59,7 @@ def test_a_path(name):
     assert all(z.isfinite().all() and not z.requires_grad for z in path.z)
     assert all(fed.shape[1:] == z0.shape[1:] for fed in path.fed) and torch.equal(path.shown(path.z[-1]), z0)
     assert all(series is None or len(series) == path.steps for series in (path.null, path.noise))
-    assert all(torch.equal(a, b) for a, b in zip(path.z + path.fed, again.z + again.fed, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip([*path.z, *path.fed], [*again.z, *again.fed], strict=True))
     nulls = zip(path.null or [], again.null or [], strict=True)
     assert all(torch.equal(a.tokens, b.tokens) and not a.tokens.requires_grad for a, b in nulls)
     assert hooks == [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in network.net.modules()]

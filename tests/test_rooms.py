@@ -21,6 +21,7 @@ ORDER = [
     {"models"},
     {"attention", "words", "guidance"},
     {"levels", "video", "invitation"},
+    {"shelf"},
     {"track", "shapes", "aside", "settings", "extras"},
     {"errors"},
 ]

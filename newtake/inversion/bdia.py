@@ -7,9 +7,9 @@ one evaluation.
 from dataclasses import dataclass
 from typing import final
 
-from ..levels import Prediction, step
+from ..levels import Level, Prediction, step
 from ..settings import setting
-from ..track import track
+from ..shelf import State, walk
 from .trajectory import Inversion, Trajectory, asking, joined, parted
 
 
@@ -29,17 +29,20 @@ class BDIA(Inversion):
 
     def __call__(self, model, z0, source, null, levels, w):
         ask = asking(model, source, null, self.guidance)
-        eps = ask(z0, levels[-2], 0).eps                                            # the clean end is never asked
-        after, z = z0, step(Prediction("epsilon", eps, z0, levels[-1]), levels[-2])
-        states, fed = [joined(z0, z)], []
-        for at in track(levels[-2::-1], "inverting"):
+
+        def start() -> State:
+            eps = ask(z0, levels[-2], 0).eps                                        # the clean end is never asked
+            return {"z": joined(z0, step(Prediction("epsilon", eps, z0, levels[-1]), levels[-2]))}
+
+        def move(here: State, at: Level) -> State:
+            after, z = parted(here["z"])
             said = ask(z, at, 0)
-            fed.insert(0, z)
             rest = after - step(said, levels[at.step + 1])
             before = step(said, levels[at.step - 1]) + rest / self.gamma if at.step else rest
-            states.insert(0, joined(z, before))
-            after, z = z, before
-        return Trajectory(levels, states, fed, pinned=True)
+            return {"z": joined(z, before), "fed": z}
+
+        walked = walk("inverting", levels[-2::-1], start, move)
+        return Trajectory(levels, walked("z", 0)[::-1], walked("fed", 1)[::-1], pinned=True)
 
     def down(self, path, i, state, ask):
         z, before = parted(state)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..levels import Level, Prediction, step
 from ..settings import setting
 from ..shapes import Latents
-from ..track import track
+from ..shelf import State, walk
 from .trajectory import Inversion, Trajectory, asking, joined, parted
 
 
@@ -29,17 +29,20 @@ class EDICT(Inversion):
 
     def __call__(self, model, z0, source, null, levels, w):
         ask = asking(model, source, null, self.guidance)
-        z, fed = [joined(z0, z0)], []
-        for at, to in track([*zip(levels[-2::-1], levels[:0:-1], strict=True)], "inverting"):
-            x, y = turned(z[0], at)
+
+        def move(here: State, pair: tuple[Level, Level]) -> State:
+            at, to = pair
+            x, y = turned(here["z"], at)
             y = torch.lerp(x, y, 1 / self.mix)
             x = torch.lerp(y, x, 1 / self.mix)
             second = x
             y = moved(y, ask(x, at, 1), to, at)
             x = moved(x, ask(y, at, 0), to, at)
-            fed.insert(0, torch.cat([y, second]))
-            z.insert(0, turned_back(x, y, at))
-        return Trajectory(levels, z, fed, pinned=True)
+            return {"z": turned_back(x, y, at), "fed": torch.cat([y, second])}
+
+        pairs = [*zip(levels[-2::-1], levels[:0:-1], strict=True)]
+        walked = walk("inverting", pairs, lambda: {"z": joined(z0, z0)}, move)
+        return Trajectory(levels, walked("z", 0)[::-1], walked("fed", 1)[::-1], pinned=True)
 
     # Coupled steps, then mixing.
 

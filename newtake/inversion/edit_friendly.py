@@ -6,17 +6,16 @@ Each level's latent is drawn by itself; the noise of a step is what it takes to 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
 from typing import final
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from ..levels import Level, Prediction, later, noise, step
 from ..settings import setting
 from ..shapes import Latents
-from ..track import track
+from ..shelf import State, walk
 from .trajectory import Inversion, Trajectory, asking
 
 
@@ -39,26 +38,32 @@ class EditFriendly(Inversion):
     def __call__(self, model, z0, source, null, levels, w):
         ask = asking(model, source, null, self.guidance)
         levels = later(levels, self.skip)
-        z = drawn(z0, levels, self.seed or 0)
-        added = []
-        for i, (at, to) in enumerate(track([*pairwise(levels)], "inverting")):
-            bare = mean(ask(z[i], at, 0), to)
-            ends = to is levels[-1]
-            added.append(z[i + 1] - bare if self.last or not ends else torch.zeros_like(bare))
-            if not ends:
-                z[i + 1] = bare + added[i]                                          # so that rounding is not carried on
-        return Trajectory(levels, z, fed=z[:-1], noise=added, pinned=True)
+        at_level = partial(drawn, z0, levels, self.seed or 0)
+
+        def move(here: State, i: int) -> State:
+            wanted = at_level(i + 1)
+            bare = mean(ask(here["z"], levels[i], 0), levels[i + 1])
+            ends = i + 2 == len(levels)
+            noise = wanted - bare if self.last or not ends else torch.zeros_like(bare)
+            return {"z": wanted if ends else bare + noise, "noise": noise}          # so that rounding is not carried on
+
+        walked = walk("inverting", range(len(levels) - 1), lambda: {"z": at_level(0)}, move)
+        z = walked("z", 0)
+        return Trajectory(levels, z, fed=z[:-1], noise=walked("noise", 1), pinned=True)
 
     def down(self, path, i, state, ask):
         assert path.noise is not None
         return mean(ask(state, path.levels[i], 0), path.levels[i + 1]) + path.noise[i]
 
 
-def drawn(z0: Tensor, levels: list[Level], seed: int) -> list[Tensor]:
-    """The clip at every level, (1 f c h w), each with noise of its own."""
+def drawn(z0: Tensor, levels: list[Level], seed: int, i: int) -> Tensor:
+    """The clip at levels[i], (1 f c h w), with noise of that level's own; at the clean end the clip."""
     _, f, *shape = z0.shape
-    eps = rearrange(noise(seed, range(f), len(levels) - 1, *shape).to(z0), "f n ... -> n 1 f ...")
-    return [at.alpha * z0 + at.sigma * e for at, e in zip(levels, eps, strict=False)] + [z0]
+    steps = len(levels) - 1
+    if i == steps:
+        return z0
+    eps = torch.cat([noise(seed, [frame], steps, *shape)[:, i] for frame in range(f)])  # each frame draws for all levels
+    return levels[i].alpha * z0 + levels[i].sigma * eps[None].to(z0)
 
 
 def mean(said: Prediction, to: Level) -> Latents:

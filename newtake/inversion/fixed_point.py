@@ -14,7 +14,7 @@ from torch import Tensor
 from ..levels import Level, Prediction, step
 from ..settings import setting
 from ..shapes import OneLatent
-from ..track import track
+from ..shelf import State, walk
 from .secants import combined, undoing
 from .trajectory import Ask, Inversion, Trajectory, asking
 
@@ -33,12 +33,13 @@ class FixedPoint(Inversion):
 
     def __call__(self, model, z0, source, null, levels, w):
         ask = asking(model, source, null, self.guidance)
-        z, fed = [z0], []
-        for clean, noisy in track([*pairwise(reversed(levels))], "inverting"):
-            last, before = self._before(ask, z[0], clean, noisy)
-            z.insert(0, before)
-            fed.insert(0, last)
-        return Trajectory(levels, z, fed)
+
+        def move(here: State, pair: tuple[Level, Level]) -> State:
+            fed, before = self._before(ask, here["z"], *pair)
+            return {"z": before, "fed": fed}
+
+        walked = walk("inverting", [*pairwise(reversed(levels))], lambda: {"z": z0}, move)
+        return Trajectory(levels, walked("z", 0)[::-1], walked("fed", 1)[::-1])
 
     def _before(self, ask: Ask, z: OneLatent, clean: Level, noisy: Level) -> tuple[OneLatent, OneLatent]:
         """What was asked last, and the latent from which the step leads to z."""

@@ -35,10 +35,10 @@ class FromPath(Method):
     prompted: bool = setting(True, "the clip is inverted, and the source row asked, with its prompt; else with the empty one")
 
     def invert(self, model, z0, ask):
-        words = Words(rows=1, by_step=True)
+        words = Words(rows=1, by_step=True, tokens=ask.source.told)
         with model.control(look(*self.setup.frames), words):
             path = self.setup.invert(model, z0, ask if self.prompted else replace(ask, source=ask.null))
-        return replace(path, words=words.source(path.steps)) if self.prompted and words.sums else path
+        return replace(path, words=words.source(path.steps)) if self.prompted and words.found else path
 
     def path_key(self, ask):
         return self.setup.path_key(ask), self.prompted

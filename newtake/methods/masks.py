@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..attention.regions import Words, region, resized
-from ..shapes import Regions, WordMaps
+from ..shapes import Numbers, Regions, WordMaps
 from .method import Setup
 from .request import Change, Request
 
@@ -33,7 +35,12 @@ def idle_words(setup: Setup, ask: Request) -> dict[str, str]:
 
 def noting(setup: Setup, ask: Request, rows: int, published: bool = False, most: int | None = None) -> list[Words]:
     """The control that notes the words of the last so many rows, where a mask is made of them; none elsewhere."""
-    return [Words(rows, by_step=False, published=published, most=most)] if of_words(setup, ask) else []
+    return [Words(rows, by_step=False, published=published, most=most, tokens=named(ask))] if of_words(setup, ask) else []
+
+
+def named(ask: Request) -> list[int]:
+    """The tokens of which masks are made."""
+    return sorted({token for change in ask.changes for tokens in change.told for token in tokens})
 
 
 def changed(
@@ -46,22 +53,25 @@ def changed(
     """
     if not words:
         return changing(setup, ask, size, None)
-    maps = words[0].mean()
+    maps, few = words[0].mean(), named(ask)             # of these tokens alone
+    among = replace(ask, changes=tuple(change.among(few) for change in ask.changes))
     if len(maps) > len(ask.changes):
-        return changing(setup, ask, size, maps[0], maps[1:])
-    return changing(setup, ask, size, torch.zeros_like(maps[0]) if source is None else source, maps)
+        return changing(setup, among, size, maps[0], maps[1:])
+    return changing(setup, among, size, torch.zeros_like(maps[0]) if source is None else source[:, few], maps)
 
 
 def changing(
     setup: Setup, ask: Request, size: tuple[int, int], source: WordMaps | None,
-    targets: Float[Tensor, "r f m h w"] | None = None,
+    targets: Float[Tensor, "r f m h w"] | None = None, frames: Numbers | None = None,
 ) -> Regions:
     """Inside the user's mask; without one, where the source has what changes or the target has what it became, and neither has
-    what is spared.  Nothing named: everywhere.  targets None: by the source alone, and nothing named is nowhere.
+    what is spared.  Nothing named: everywhere.  targets None: by the source alone, and nothing named is nowhere.  frames: only
+    of these; None: of all.
     """
     if ask.mask is not None:
-        return resized(ask.mask, size).expand(len(ask.changes), -1, -1, -1)
+        return resized(ask.mask if frames is None else ask.mask[frames], size).expand(len(ask.changes), -1, -1, -1)
     assert source is not None
+    source = source if frames is None else source[frames]
     if targets is None:
         return torch.stack([found(change, [source], size, setup) for change in ask.changes])
     both = [[source.to(target), target] for target in targets]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..attention.maps import Edit, Shares, refine, reweight
-from ..attention.maps import replace as swap
+from ..attention.maps import replace as swapping
 from ..errors import BadInput
 from ..models.model import Model, Text
 from ..shapes import Mask
@@ -33,6 +33,17 @@ class Change:
     target: tuple[int, ...] = ()                        # and in the target's; both empty: nothing was named
     shares: Shares = field(default_factory=dict)        # tokens of the target with steps of their own
     spared: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())      # tokens of what is left alone, in either prompt
+
+    @property
+    def told(self) -> tuple[tuple[int, ...], ...]:
+        """All tokens that say where something changes."""
+        return self.source, self.target, *self.spared
+
+    def among(self, few: Sequence[int]) -> Change:
+        """The same, where only these tokens are counted."""
+        place = {token: i for i, token in enumerate(few)}
+        source, target, *spared = (tuple(place[token] for token in tokens) for tokens in self.told)
+        return replace(self, source=source, target=target, spared=(spared[0], spared[1]))
 
 
 @dataclass(frozen=True)
@@ -104,7 +115,7 @@ def request(
 def alignment(model: Model, source: str, target: str, published: bool = False) -> Edit:
     """A word swap between prompts of as many words, else a refinement."""
     if len(source.split()) == len(target.split()):
-        return swap(replacement(model.tokenizer, source, target, published))
+        return swapping(replacement(model.tokenizer, source, target, published))
     return refine(*refinement(model.tokenizer, source, target, published))
 
 

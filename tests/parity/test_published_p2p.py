@@ -103,7 +103,10 @@ def test_edit(run, forced, monkeypatch):
     if forced and "proximal" in case.told:
         assert thresholds == pytest.approx(case.told["proximal"]["thresholds_per_step"], rel=1e-4)
     blended = [int(name.split(".")[1]) for name in case.names("masks.")]
-    for i, mask, words in zip(blended, masks, maps, strict=True):
+    few = places.named(run["ask"])
+    for i, mask, noted in zip(blended, masks, maps, strict=True):
+        words = noted.new_zeros(*noted.shape[:2], run["ask"].source.tokens.shape[-2], *noted.shape[3:])
+        words[:, :, few] = noted
         here, there = case.tensors[f"masks.{i:02d}"].bool()
         assert differ(mask[0], there) <= 1e-3, i
         assert differ(places.changing(method.setup, run["ask"], tuple(here.shape[-2:]), words[0])[0], here) <= 1e-3, i
