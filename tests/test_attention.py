@@ -176,8 +176,9 @@ def test_frames_come_from_who_has_them():
     q, k, v = (drawn(1, 4, 2, 6, 8, seed=seed) for seed in range(3))
     whole = Call(SITE, "self", AT, True, Frames.all(4), (2, 3), q, k, v, q[:, :, 0])
     here, asked_for = torch.tensor([2, 1]), []
-    elsewhere = lambda call, numbers: (asked_for.append(numbers), (k[:, numbers], v[:, numbers]))[1]
-    part = replace(whole, frames=Frames(here, 4), fetcher=elsewhere,
+    wanted = lambda numbers: torch.arange(4) if numbers is None else numbers
+    elsewhere = lambda call, numbers: (asked_for.append(numbers), (k[:, wanted(numbers)], v[:, wanted(numbers)]))[1]
+    part = replace(whole, frames=Frames(here, 4, elsewhere),
                    **{name: getattr(whole, name)[:, here] for name in ("q", "k", "v", "x")})
     for control in (look_at("first", "previous"), look_everywhere):
         assert relative(control(part, attend), control(whole, attend)[:, here]) < 1e-12
