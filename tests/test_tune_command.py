@@ -10,6 +10,7 @@ import checkpoints
 import pytest
 import torch
 from safetensors.torch import load_file
+from shell import newtake
 
 from newtake import cli
 from newtake.errors import BadInput
@@ -54,14 +55,6 @@ def command(made, out, *more) -> list[str]:
 def edit(made, out) -> list[str]:
     return list(map(str, ["edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--model", made / "model", "--frames", 2,
                           "--set", "steps=2", "--device", "cpu", "--out", out]))
-
-
-def newtake(capsys, *arguments):
-    """Exit code, stdout, stderr."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
 
 
 def test_defaults_are_as_suits_the_checkpoint():
