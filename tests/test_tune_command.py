@@ -14,8 +14,8 @@ from shell import newtake
 
 from newtake import cli
 from newtake.errors import BadInput
-from newtake.learning import configured
 from newtake.models.adapters import tuned
+from newtake.one_clip import configured
 from newtake.options import weighted
 from newtake.tuning import clip as tuning
 from newtake.world import Scene
