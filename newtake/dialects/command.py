@@ -65,7 +65,7 @@ def weights(config: Config, target: str, words: Sequence[str], values: Sequence[
 
 
 def as_published(corrected: bool) -> dict[str, Any]:
-    """The settings of `newtake tune` that make it the published code's."""
+    """The settings of `newtake tune` that make it the published code's; corrected: none."""
     return {} if corrected else dict(norms="clip", random_bias=True)
 
 
