@@ -26,7 +26,6 @@ from torch import Tensor
 
 import newtake
 from newtake.bench.rows import Case, Rows, write
-from newtake.learning import configured, tune
 from newtake.methods import spelled
 from newtake.metrics import statistics
 from newtake.metrics.motion import estimated
@@ -34,6 +33,7 @@ from newtake.metrics.pixels import psnr
 from newtake.models.families import configs
 from newtake.models.parts import empty
 from newtake.models.unet import UNet
+from newtake.one_clip import configured, tune
 from newtake.show import shown
 from newtake.track import track
 from newtake.tuning import prepared

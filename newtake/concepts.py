@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -13,10 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .aside import free
-from .errors import BadInput, Note
-from .learning import OF_CONFIG, STATE, UNFINISHED, finished, of_settings, readable, spelled, unfinished
-from .record import eight_bit, versions
+from .errors import BadInput
+from .learning import STATE, asked_for, finish, finished, of_settings, readable, spelled, unfinished
+from .record import hash_of_frames
 from .run import strange
 
 if TYPE_CHECKING:
@@ -117,37 +114,20 @@ def learn(pictures: Pictures, out: Path, learning: ConceptLearning, model: UNet)
     the one that has learnt afterwards.  Raises BadInput where `out` is something else, or the word is known already.
     """
     from .models.adapters import concept as adapter
-    from .tuning import kept
     from .tuning.concept import begun
     from .tuning.concept import learn as steps_of
 
-    asked = json.loads(json.dumps(told(pictures, learning, model)))
-    if there := finished(out, asked, adapter):
-        warnings.warn(f"{out} is there already, and finished: {there['steps']} steps for {there['word']}", Note, stacklevel=2)
+    asked = asked_for(model, word=pictures.word, of_kind=pictures.kind, captions=pictures.captions, size=pictures.video.size,
+                      pictures=hash_of_frames(pictures.video[:]), learning=asdict(learning))
+    if there := finished(out, asked, adapter, f"for {pictures.word}"):
         return there
-    work = unfinished(out)
-    free(work, UNFINISHED.fullmatch)
-    done, looks = kept(work / STATE)
-    if done:
-        warnings.warn(f"went on from step {done}", Note, stacklevel=2)
-    concept = begun(model, pictures.word, pictures.kind, learning)
+    concept, work = begun(model, pictures.word, pictures.kind, learning), unfinished(out)
     thing, kind = shown(concept, pictures, learning, work, asked["model"])
     decides = {name: value for name, value in asked.items() if name != "learning"}
     with closing(steps_of(concept, thing, kind, learning, work / STATE, decides)) as steps:
-        for step in steps:
-            done, looks = step.done, step.looks
-    said = asked | {"rank": learning.rank, "steps": done, "looks": looks, "versions": versions()}
-    adapter.write(out, *concept.adapter(), said)
-    shutil.rmtree(work)
-    return said
-
-
-def told(pictures: Pictures, learning: ConceptLearning, model: UNet) -> dict[str, Any]:
-    """All that decides an adapter, and for which networks it is."""
-    config = {name: model.net.config[name] for name in OF_CONFIG}
-    return {"word": pictures.word, "of_kind": pictures.kind, "captions": pictures.captions, "size": pictures.video.size,
-            "pictures": sha256(eight_bit(pictures.video[:]).tobytes()).hexdigest(), "model": model.hash, "network": config,
-            "learning": asdict(learning)}
+        for _ in steps:
+            pass
+    return finish(out, adapter, {**asked, "rank": learning.rank}, *concept.adapter())
 
 
 def shown(concept: Concept, pictures: Pictures, learning: ConceptLearning, work: Path,

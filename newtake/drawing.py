@@ -20,6 +20,7 @@ from .models.folder import pretrained
 from .models.load import HUB_ID, cached, quiet
 from .track import track
 from .video import as_pixels
+from .video.footage import as_frames
 
 FETCHED = ("*.json", "*.safetensors")                   # of a hub id
 WEAK, STRONG = 100, 200                                 # gradients of 8-bit pictures: an edge has a strong one, or leads to one
@@ -94,7 +95,7 @@ def figure(places: Tensor, scores: Tensor, size: tuple[int, int]) -> Tensor:
     for point, colour in zip(points, colours, strict=True):
         if point:
             cv2.circle(picture, point, thick, colour, -1)
-    return torch.from_numpy(picture).permute(2, 0, 1).float() / 127.5 - 1
+    return as_frames([picture])[0]
 
 
 def pil(frames: Tensor) -> list[Any]:

@@ -103,7 +103,7 @@ def made(target: str, file: str, video: Video, source: Video) -> dict[str, Any]:
 
     frames = video[:]
     likeness = psnr(frames, source[:])
-    return {"file": file, "target": target, "sha256": sha256(eight_bit(frames).tobytes()).hexdigest(),
+    return {"file": file, "target": target, "sha256": hash_of_frames(frames),
             "scores": {"psnr_to_source": round(likeness, 2) if isfinite(likeness) else None}}
 
 
@@ -112,9 +112,13 @@ def said_as(model: str) -> str:
     return Path(model).name if Path(model).exists() else model
 
 
-def eight_bit(frames: Tensor) -> Any:
-    """Frames (f 3 h w) in [-1, 1] as uint8, as they are written."""
-    return ((frames.clamp(-1, 1) + 1) * 127.5).round().byte().cpu().numpy()
+def hash_of_frames(frames: Tensor) -> str:
+    """sha256 of frames (f 3 h w) in [-1, 1] as the bytes that are written, in this order of axes."""
+    from einops import rearrange
+
+    from .video import as_pixels
+
+    return sha256(rearrange(as_pixels(frames), "f h w c -> f c h w").tobytes()).hexdigest()
 
 
 def peak_memory(device: str) -> int:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from shell import newtake
 
 from newtake import load
 from newtake.bench import ranking, rows, sets, world
@@ -122,26 +123,14 @@ def test_methods_in_one_word():
 
 
 def test_one_edit_is_scored(capsys, tmp_path):
-    from newtake.cli import main
-
-    with pytest.raises(SystemExit):
-        main(["world", "clip", "a red ball on the grass", "--becomes", "a blue ball on the grass", "--size", "64x64",
-              "--frames", "3", "--out", str(tmp_path / "w")])
-    capsys.readouterr()
-
-    def said(*more):
-        with pytest.raises(SystemExit) as end:
-            main(["score", str(tmp_path / "w" / "truth.mp4"), "--clip", str(tmp_path / "w" / "clip.mp4"), *more])
-        out, err = capsys.readouterr()
-        return end.value.code, out, err
-
-    code, out, _ = said("--truth", str(tmp_path / "w" / "truth.mp4"), "--json")
+    made = ("world", "clip", "a red ball on the grass", "--size", "64x64")
+    newtake(capsys, *made, "--becomes", "a blue ball on the grass", "--frames", 3, "--out", tmp_path / "w")
+    score = ("score", tmp_path / "w" / "truth.mp4", "--clip", tmp_path / "w" / "clip.mp4")
+    code, out, _ = newtake(capsys, *score, "--truth", tmp_path / "w" / "truth.mp4", "--json")
     found = json.loads(out)
     assert code == 0 and found["ssim_to_truth"] == pytest.approx(1) and found["psnr_to_truth"] is None
     assert 10 < found["psnr_to_source"] < 40 and "text_alignment" not in found
-    assert "higher" in said()[1]
-    with pytest.raises(SystemExit):
-        main(["world", "clip", "a red ball on the grass", "--size", "64x64", "--frames", "2", "--out", str(tmp_path / "two")])
-    capsys.readouterr()
-    code, _, err = said("--truth", str(tmp_path / "two" / "clip.mp4"))
+    assert "higher" in newtake(capsys, *score)[1]
+    newtake(capsys, *made, "--frames", 2, "--out", tmp_path / "two")
+    code, _, err = newtake(capsys, *score, "--truth", tmp_path / "two" / "clip.mp4")
     assert code == 2 and "the truth has 2 frames and the edit 3" in err

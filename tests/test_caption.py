@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from materials import drawn
-from test_commands import newtake
+from shell import newtake
 from transformers import CLIPTokenizer
 
 import newtake as package

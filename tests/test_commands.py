@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shell import newtake
 
-from newtake import cli
 from newtake.record import Job
 from newtake.run import marked
 from newtake.video import Video
@@ -27,14 +27,6 @@ def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clips") / "a red ball.mp4"
     video(Scene(frames=4, size=(64, 64))).write(path)
     return str(path)
-
-
-def newtake(capsys, *arguments):
-    """Exit code, stdout, stderr."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
 
 
 def test_help_needs_no_torch():

@@ -14,6 +14,7 @@ import torch
 from checkpoints import folder
 from PIL import Image
 from safetensors.torch import load_file
+from shell import newtake as command
 
 import newtake
 from newtake import cli
@@ -227,14 +228,6 @@ def test_pictures_that_are_none(pictures, made, line):
 
 # The command
 
-def newtake_says(capsys, *arguments):
-    """Exit code, stdout, stderr."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    said, told = capsys.readouterr()
-    return ended.value.code, said, told
-
-
 def asks(pictures, model, out, *more):
     return ["learn", pictures, "--word", "blub", "--kind", "car", "--model", model, "--out", out, "--device", "cpu",
             "--steps", "6", "--rate", "1e-2", "--lora", "2", "--every", "2", "--set", "kinds=2", "--size", "32x32", *more]
@@ -258,23 +251,23 @@ cli.main(sys.argv[1:])
 
 def test_killed_the_same_command_goes_on_to_the_same_weights(capsys, sd1, pictures, tmp_path):
     whole, killed = asks(pictures, sd1, tmp_path / "whole"), asks(pictures, sd1, tmp_path / "killed")
-    code, said, told = newtake_says(capsys, *whole)
+    code, said, told = command(capsys, *whole)
     assert code == 0 and said.strip() == str(tmp_path / "whole") and "6 steps" in told
-    command = [sys.executable, "-c", KILLED, *map(str, killed)]
-    assert subprocess.run(command, cwd=Path(cli.__file__).parent.parent, capture_output=True).returncode == -signal.SIGKILL
+    dying = [sys.executable, "-c", KILLED, *map(str, killed)]
+    assert subprocess.run(dying, cwd=Path(cli.__file__).parent.parent, capture_output=True).returncode == -signal.SIGKILL
     assert not (tmp_path / "killed").exists() and (tmp_path / "killed.unfinished" / "state.safetensors").exists()
-    code, _, told = newtake_says(capsys, *killed, "--set", "batch=1")
+    code, _, told = command(capsys, *killed, "--set", "batch=1")
     assert code == 2 and "unfinished work with another batch" in told
-    code, _, told = newtake_says(capsys, *killed)
+    code, _, told = command(capsys, *killed)
     assert code == 0 and "went on from step 4" in told and not (tmp_path / "killed.unfinished").exists()
     names = {"adapter.json", "pytorch_lora_weights.safetensors", "learned_embeds.safetensors"}
     assert {file.name for file in (tmp_path / "killed").iterdir()} == names
     for name in names - {"adapter.json"}:
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
     before = (tmp_path / "killed" / "adapter.json").stat().st_mtime_ns
-    code, _, told = newtake_says(capsys, *killed)
+    code, _, told = command(capsys, *killed)
     assert code == 0 and "finished" in told and (tmp_path / "killed" / "adapter.json").stat().st_mtime_ns == before
-    code, _, told = newtake_says(capsys, *killed, "--steps", "7")
+    code, _, told = command(capsys, *killed, "--steps", "7")
     assert code == 2 and "an adapter already" in told
 
 
@@ -284,7 +277,7 @@ def test_killed_the_same_command_goes_on_to_the_same_weights(capsys, sd1, pictur
 ])
 def test_what_cannot_be_learnt_is_one_line(capsys, sd1, pictures, tmp_path, wrong, line):
     wrong = [str(pictures) if one == "PICTURES" else one for one in wrong]
-    code, said, told = newtake_says(capsys, *asks(pictures, sd1, tmp_path / "out"), *wrong)
+    code, said, told = command(capsys, *asks(pictures, sd1, tmp_path / "out"), *wrong)
     assert code == 2 and said == "" and line in told and len(told.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir() if file.name != "pictures"] == []
 

@@ -8,8 +8,8 @@ from diffusers import UNet2DConditionModel
 from invited import controlnet
 from made_clips import moving
 from networks import drawn
+from shell import newtake as command
 from test_commands import QUICK, SOURCE, TARGET
-from test_commands import newtake as command
 
 import newtake
 from newtake import drawing

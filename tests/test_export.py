@@ -11,9 +11,9 @@ from accelerate import init_empty_weights
 from checkpoints import folder, latents, said
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+from shell import newtake as command
 
 import newtake
-from newtake import cli
 from newtake.errors import BadInput
 from newtake.models.export import export, unet_config, unet_weights
 from newtake.models.families import configs
@@ -156,17 +156,12 @@ def test_a_word_of_one_vector_is_written(plain, tmp_path):
 
 
 def test_the_command(written, tmp_path, capsys):
-    def run(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(a) for a in arguments])
-        return ended.value.code
-
-    assert run("export", tmp_path / "copy", "--model", written) == 0
-    out, _ = capsys.readouterr()
-    assert out.strip() == str(tmp_path / "copy")
+    code, out, _ = command(capsys, "export", tmp_path / "copy", "--model", written)
+    assert code == 0 and out.strip() == str(tmp_path / "copy")
     assert same(newtake.load(written, device="cpu"), newtake.load(tmp_path / "copy", device="cpu"))
     assert not [*(tmp_path / "copy").rglob("*.bin")]
-    assert run("export", tmp_path / "none", "--model", "tiny") == 2 and "newtake tune" in capsys.readouterr().err
+    code, _, err = command(capsys, "export", tmp_path / "none", "--model", "tiny")
+    assert code == 2 and "newtake tune" in err
 
 
 # What is read

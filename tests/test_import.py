@@ -14,6 +14,7 @@ from made_configs import (
     VID2VID_ZERO,
     VIDEO_P2P,
 )
+from shell import newtake
 
 from newtake import cli
 from newtake.dialects import imported
@@ -42,12 +43,6 @@ def options(command):
         else:
             plain.append(word)
     return plain, {name: value if len(value) > 1 else value[0] for name, value in given.items()}, sets
-
-
-def newtake(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    return ended.value.code, *capsys.readouterr()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -236,6 +231,5 @@ editing_config:
   num_inference_steps: 2
   prompt2prompt_edit: true
 """)
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["import", "x.yaml", "--run", "--corrected", "--model", "tiny"])
-    assert ended.value.code == 0 and (tmp_path / "runs" / "ball-fatezero-1" / "edit.mp4").exists(), capfd.readouterr().err
+    code, _, told = newtake(capfd, "import", "x.yaml", "--run", "--corrected", "--model", "tiny")
+    assert code == 0 and (tmp_path / "runs" / "ball-fatezero-1" / "edit.mp4").exists(), told

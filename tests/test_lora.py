@@ -93,7 +93,7 @@ def test_diffusers_files_are_merged_as_peft_adds_them(saved, tmp_path):
     parts = parts_of(saved)
     file, with_layers = written(tmp_path, parts)
     after = put(parts, file, 1.0, False)
-    assert put(parts, tmp_path, 1.0, False).net.state_dict().keys() == parts.net.state_dict().keys()     # its folder
+    assert same(put(parts, tmp_path, 1.0, False).net, after.net)        # its folder
     for name, net in nets(after).items():
         for key, weight in net.state_dict().items():
             stem = key.removesuffix(".weight")
@@ -159,6 +159,14 @@ def flat(prefix, name):
     return prefix + name.replace(".", "_")
 
 
+def merges(parts, places, file):
+    weights, expected = kohya(parts, places)
+    save_file(weights, file)
+    after = put(parts, file, 0.7, False)
+    for place, weight in expected.items():
+        assert torch.allclose(nets(after)[place.network].get_submodule(place.module).weight, weight, atol=1e-5), place
+
+
 def test_kohya_files_have_an_alpha_each_and_convolutions(sd1, tmp_path):
     parts = parts_of(sd1)
     unet = ["down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k", "mid_block.resnets.0.conv1",
@@ -167,11 +175,7 @@ def test_kohya_files_have_an_alpha_each_and_convolutions(sd1, tmp_path):
     texts = ["encoder.layers.0.self_attn.q_proj", "encoder.layers.1.mlp.fc2"]
     places = [("unet", name, flat("lora_unet_", name)) for name in unet]
     places += [("text_encoder", name, flat("lora_te_text_model_", name)) for name in texts]
-    weights, expected = kohya(parts, places)
-    save_file(weights, tmp_path / "k.safetensors")
-    after = put(parts, tmp_path / "k.safetensors", 0.7, False)
-    for place, weight in expected.items():
-        assert torch.allclose(nets(after)[place.network].get_submodule(place.module).weight, weight, atol=1e-5), place
+    merges(parts, places, tmp_path / "k.safetensors")
 
 
 def test_kohya_files_of_sdxl_have_the_original_names(tmp_path):
@@ -181,11 +185,7 @@ def test_kohya_files_of_sdxl_have_the_original_names(tmp_path):
               ("unet", "mid_block.resnets.1.conv2", "lora_unet_middle_block_2_out_layers_3"),
               ("text_encoder", "encoder.layers.0.self_attn.k_proj", "lora_te1_text_model_encoder_layers_0_self_attn_k_proj"),
               ("text_encoder_2", "text_model.encoder.layers.1.mlp.fc1", "lora_te2_text_model_encoder_layers_1_mlp_fc1")]
-    weights, expected = kohya(parts, places)
-    save_file(weights, tmp_path / "k.safetensors")
-    after = put(parts, tmp_path / "k.safetensors", 0.7, False)
-    for place, weight in expected.items():
-        assert torch.allclose(nets(after)[place.network].get_submodule(place.module).weight, weight, atol=1e-5), place
+    merges(parts, places, tmp_path / "k.safetensors")
 
 
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])

@@ -6,8 +6,9 @@ import re
 import made_datasets
 import materials
 import pytest
+from shell import newtake
 
-from newtake import cli, load
+from newtake import load
 from newtake.bench import rows
 from newtake.bench.published import NETWORKS, Plan
 from newtake.bench.ranking import flags
@@ -113,12 +114,6 @@ def test_a_score_without_end_beats_methods():
     assert flags([row("m", "a", None), row("identity", "a", None)], ["m"], about) == []
 
 
-def said(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    return ended.value.code, capsys.readouterr().err.strip()
-
-
 def test_the_command_says_what_is_wrong(capsys, made, tmp_path, monkeypatch):
     monkeypatch.setattr("newtake.models.load.load", lambda *_, **__: pytest.fail("nothing heavy before the mistake"))
     folder = made("editboard")
@@ -134,13 +129,13 @@ def test_the_command_says_what_is_wrong(capsys, made, tmp_path, monkeypatch):
             (("world", "--size", "64x64"), "for the folder of a data set"), (("world", "--clip-model", "x"), "for the folder"),
             (("world", "--frames", "1"), "at least 2 frames"), (("world", "--split", "exam"), "not 'exam'"),
             (("world", "--layout", "davis"), "no such folder: world")):
-        code, err = said(capsys, "bench", *arguments)
-        assert code == 2 and err.count("\n") == 0, (arguments, err)
+        code, _, err = newtake(capsys, "bench", *arguments)
+        assert code == 2 and err.strip().count("\n") == 0, (arguments, err)
         assert re.search(line, err), err
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_command_makes_a_page(capsys, made, tmp_path):
-    code, err = said(capsys, "bench", made("editboard"), "--layout", "editboard", "--method", "sdedit", "--set", "steps=2",
-                     "--small", "--frames", 2, "--size", "32x32", "--out", tmp_path / "out")
+    code, _, err = newtake(capsys, "bench", made("editboard"), "--layout", "editboard", "--method", "sdedit",
+                           "--set", "steps=2", "--small", "--frames", 2, "--size", "32x32", "--out", tmp_path / "out")
     assert code == 0 and "the report: " in err and (tmp_path / "out" / "report.html").read_text().count("<figure") == 2

@@ -12,7 +12,7 @@ ORDER = [
     {"__main__"},
     {"cli", "studio"},
     {"commands"},
-    {"options", "concepts"},
+    {"options", "concepts", "one_clip"},
     {"bench", "learning", "dialects"},
     {"run", "sweep", "show"},
     {"record", "report", "captions"},

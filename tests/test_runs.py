@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 from made_results import files
+from shell import newtake
 
-from newtake import cli
 from newtake.bench.ranking import MEASURED, found
 from newtake.bench.runs import together
 from newtake.errors import BadInput
@@ -84,12 +84,6 @@ def test_results_alone_are_compared_without_their_pictures(tmp_path, capsys):
     code, out, told = newtake(capsys, "report", run, "--out", tmp_path / "page.html")
     assert code == 0 and "| ddim |" in out and "has not all the pictures" in told and "No clips were kept" in (
         tmp_path / "page.html").read_text()
-
-
-def newtake(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    return ended.value.code, *capsys.readouterr()
 
 
 def test_edits_are_measured_by_what_is_there(capsys, tmp_path):

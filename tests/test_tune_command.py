@@ -10,11 +10,12 @@ import checkpoints
 import pytest
 import torch
 from safetensors.torch import load_file
+from shell import newtake
 
 from newtake import cli
 from newtake.errors import BadInput
-from newtake.learning import configured
 from newtake.models.adapters import tuned
+from newtake.one_clip import configured
 from newtake.options import weighted
 from newtake.tuning import clip as tuning
 from newtake.world import Scene
@@ -54,14 +55,6 @@ def command(made, out, *more) -> list[str]:
 def edit(made, out) -> list[str]:
     return list(map(str, ["edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--model", made / "model", "--frames", 2,
                           "--set", "steps=2", "--device", "cpu", "--out", out]))
-
-
-def newtake(capsys, *arguments):
-    """Exit code, stdout, stderr."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(a) for a in arguments])
-    out, err = capsys.readouterr()
-    return ended.value.code, out, err
 
 
 def test_defaults_are_as_suits_the_checkpoint():

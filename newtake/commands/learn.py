@@ -3,42 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..options import Device, Download, Json, Model, Option, Seed, Size, Trust, pairs, pixels
-from .said import say, tell
+from ..options import Device, Download, Json, Model, Option, Seed, Size, Trust, pixels
+from .adapting import Every, Out, Precision, say_made, settings, stoppable
+from .said import tell
 
-Rest = Annotated[list[str] | None, Option("--set", metavar="NAME=VALUE", help="text, batch, prior, kinds, accumulate, decay, "
-                                          "clip, checkpointing, ema, patience; may be repeated")]
+Rest = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="text, batch, prior, kinds, accumulate, decay, "
+                                   "clip, checkpointing, ema, patience; may be repeated")]
 
 
 def learn(pictures: Annotated[Path, typer.Argument(help="a folder of pictures of one thing, of one size")],
           word: Annotated[str, Option("--word", help="what it is to be called; one that the checkpoint does not know")],
           kind: Annotated[str, Option("--kind", help="what kind of thing it is, in words that the checkpoint knows")],
-          out: Annotated[Path, Option("--out", help="the adapter, a folder")],
+          out: Out,
           caption: Annotated[str, Option("--caption", help="what a picture shows that has no caption of its own (NAME.txt, "
                                          "captions.json)")] = "a {word} {kind}",
           model: Model = "tiny", size: Size = None,
           steps: Annotated[int | None, Option("--steps", help="by default 400, with tiny 800")] = None,
           rate: Annotated[float | None, Option("--rate", help="by default 2e-4, with tiny more")] = None,
           lora: Annotated[int | None, Option("--lora", metavar="RANK", help="by default 16; 0: none, the word alone")] = None,
-          every: Annotated[int | None, Option("--every", help="steps between states that are kept; by default 50")] = None,
-          set: Rest = None, seed: Seed = 0, device: Device = None,
-          dtype: Annotated[str | None, Option("--dtype", help="fp32, or mixed bf16 or fp16; by default by the device")] = None,
+          every: Every = None, set: Rest = [], seed: Seed = 0, device: Device = None, dtype: Precision = None,
           download: Download = False, trust: Trust = False, as_json: Json = False):
     """Learn a word for a thing (DreamBooth): an adapter for `newtake edit --adapter`.  Killed, the same command goes on."""
     from ..concepts import Pictures, configured
     from ..concepts import learn as learnt
-    from ..learning import precision, unfinished
     from ..models.load import load
     from ..run import native_size, strange_to_tiny
     from ..show import noted, shown
 
-    given: dict[str, Any] = {"precision": precision(device), "seed": seed} | pairs(set or [], "--set")
-    given |= {name: value for name, value in dict(steps=steps, rate=rate, rank=lora, every=every, precision=dtype).items()
-              if value is not None}
+    given = settings(set, device, seed, steps=steps, rate=rate, rank=lora, every=every, precision=dtype)
     learning = configured(model, **given)
     read = lambda size: Pictures.read(pictures, word, kind, caption, size)
     seen = read(pixels(size))
@@ -47,13 +43,6 @@ def learn(pictures: Annotated[Path, typer.Argument(help="a folder of pictures of
         seen = seen if size else read(native_size(seen.video.size, net))
         for note in strange_to_tiny(seen.of_kind(), net, seen.video) if model == "tiny" else []:
             tell(note)
-        try:
-            said = learnt(seen, out.resolve(), learning, net)
-        except KeyboardInterrupt:
-            if unfinished(out).exists():
-                tell("stopped; the same command goes on from where it was")
-            raise
-    if said["looks"]:
-        first, last = said["looks"][0][1], said["looks"][-1][1]
-        tell(f"{said['steps']} steps; loss {first:.4f} before, {last:.4f} after; now say {said['word']}")
-    say(said, as_json, str(out))
+        with stoppable(out):
+            told = learnt(seen, out.resolve(), learning, net)
+    say_made(told, as_json, out, f"; now say {told['word']}")

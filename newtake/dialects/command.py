@@ -58,6 +58,17 @@ def settings(name: str, corrected: bool, **own: Any) -> dict[str, Any]:
     return quirks | own
 
 
+def weights(config: Config, target: str, words: Sequence[str], values: Sequence[str]) -> list[str]:
+    """By how much words of the target count, as --weight takes it; the keys of the words and of their numbers."""
+    factors = dict(zip(config.texts(*words), config.numbers(*values), strict=False))
+    return [f"{word}={factor:g}" for word, factor in factors.items() if spoken(config, word, [target], *words)]
+
+
+def as_published(corrected: bool) -> dict[str, Any]:
+    """The settings of `newtake tune` that make it the published code's; corrected: none."""
+    return {} if corrected else dict(norms="clip", random_bias=True)
+
+
 def folder_of(path: str | None, otherwise: str) -> str:
     """Where what a config writes goes: its folder's name in runs/.  A stranger's file says no more of our disk."""
     name = PurePath(path or otherwise).name

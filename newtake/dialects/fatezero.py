@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import BadInput
-from .command import Command, command, folder_of, given, precision, settings, spoken, words
+from .command import Command, as_published, command, folder_of, given, precision, settings, spoken, weights, words
 from .config import Config, real
 
 EDITING = ("editing_config", "validation_sample_logger_config")
@@ -68,8 +68,7 @@ def edit(config: Config, i: int, clip: str, target: str, shared: dict, sampling:
         config.leave("newtake swaps words between prompts of as many words", *key("is_replace_controller"))
     steps = config.value(*key("cross_replace_steps"))
     steps = {"default_": steps} if not isinstance(steps, dict) else steps
-    factors = zip(config.texts(*key("eq_params.words")), config.numbers(*key("eq_params.values")), strict=False)
-    factors = {word: factor for word, factor in factors if spoken(config, word, [target], *key("eq_params.words"))}
+    factors = weights(config, target, key("eq_params.words"), key("eq_params.values"))
     maps = config.truth(*of(EDITING, "use_inversion_attention"))
     config.asked.update(key("use_inversion_attention"))         # the code goes by the one for all edits
     masked, named = mask(config, key)
@@ -78,8 +77,7 @@ def edit(config: Config, i: int, clip: str, target: str, shared: dict, sampling:
         self_until=config.number(*key("self_replace_steps")), cross_until=number(config, steps.get("default_", 1.0), key),
         channels=config.whole("model_config.least_sc_channel") or 0, maps="reconstruction" if maps is False else "inversion")
     shares = [f"{word}={number(config, share, key):g}" for word, share in steps.items() if word != "default_"]
-    return command("edit", clip, target, **shared, method="fatezero", word=named,
-                   weight=[f"{word}={factor:g}" for word, factor in factors.items()], share=shares,
+    return command("edit", clip, target, **shared, method="fatezero", word=named, weight=factors, share=shares,
                    sets=settings("fatezero", corrected, **own))
 
 
@@ -91,7 +89,7 @@ def mask(config: Config, key: Any) -> tuple[dict[str, Any], list[str]]:
     above = (config.numbers(*key("blend_th", "bend_th")) or [THRESHOLD])[0]
     if not named or not (fused or blended):
         return {}, []
-    if above >= NOTHING:                             # nothing is inside: all self-attention is the source's, as without
+    if above >= NOTHING:                                # nothing is inside: all self-attention is the source's, as without
         if blended:
             config.leave("newtake has no mask of nothing for latents", *key("blend_latents", "masked_latents"))
         return {}, []
@@ -117,9 +115,8 @@ def number(config: Config, value: Any, key: Any) -> float:
 
 
 def tuned(config: Config, clip: str, shared: dict, corrected: bool) -> list[Command]:
-    quirks = {} if corrected else dict(norms="clip", random_bias=True)
     sets = given(checkpointing=config.truth("gradient_checkpointing"), frames=frames(config),
-                 accumulate=config.whole("gradient_accumulation_steps")) | quirks
+                 accumulate=config.whole("gradient_accumulation_steps")) | as_published(corrected)
     config.leave("newtake tune has no pictures of a class beside the clip", *of(DATA, "class_data_root"),
                  *of(DATA, "class_data_prompt"), "prior_preservation")
     config.leave("newtake tune trains queries and temporal attention, and no convolutions over the frames",

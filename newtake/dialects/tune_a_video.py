@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .command import Command, command, folder_of, given, precision, size
+from .command import Command, as_published, command, folder_of, given, precision, size
 from .config import Config
 
 TRAINED = ["attn1.to_q", "attn2.to_q", "attn_temp"]
@@ -29,10 +29,9 @@ def commands(config: Config, corrected: bool) -> list[Command]:
         accumulate=config.whole("gradient_accumulation_steps"), decay=config.number("adam_weight_decay"),
         clip=config.number("max_grad_norm"), checkpointing=config.truth("gradient_checkpointing"),
     )
-    quirks = {} if corrected else dict(norms="clip", random_bias=True)
     tune = command("tune", clip, out=adapter, **shared, steps=config.whole("max_train_steps"),
                    rate=config.number("learning_rate"), every=config.whole("checkpointing_steps"),
-                   samples=every if prompts else None, prompt=prompts if every else None, sets=own | quirks)
+                   samples=every if prompts else None, prompt=prompts if every else None, sets=own | as_published(corrected))
     left(config)
     return [tune, edit(config, clip, prompts, adapter, shared)] if prompts else [tune]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import BadInput
-from .command import Command, command, folder_of, precision, settings, spoken, words
+from .command import Command, command, folder_of, precision, settings, spoken, weights, words
 from .config import Config
 
 STEPS, FRAMES, SIZE = 50, 8, "512x512"                  # which its code has fixed, or by default
@@ -21,8 +21,7 @@ def commands(config: Config, corrected: bool) -> list[Command]:
     swaps = config.truth("is_word_swap")
     if swaps is False and len(words(source)) == len(words(target)):
         config.leave("newtake swaps words between prompts of as many words", "is_word_swap")
-    factors = zip(config.texts("eq_params.words"), config.numbers("eq_params.values"), strict=False)
-    factors = {word: factor for word, factor in factors if spoken(config, word, [target], "eq_params.words")}
+    factors = weights(config, target, ["eq_params.words"], ["eq_params.values"])
     named = [word for word in config.texts("blend_word") if spoken(config, word, [source, target], "blend_word")]
     fast = config.truth("fast")
     own = dict(
@@ -35,5 +34,5 @@ def commands(config: Config, corrected: bool) -> list[Command]:
         method="video_p2p", frames=config.whole("video_len") or FRAMES, start=config.whole("frame_start_ind"),
         stride=config.whole("sample_frame_rate"), size=SIZE, dtype=precision(config, "mixed_precision"),
         norms=None if corrected else "clip",
-        word=list(dict.fromkeys(named)), weight=[f"{word}={factor:g}" for word, factor in factors.items()],
+        word=list(dict.fromkeys(named)), weight=factors,
         sets=settings("video_p2p", corrected, **own), out=folder_of(config.text("save_name"), "video_p2p"))]

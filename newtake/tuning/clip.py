@@ -24,6 +24,7 @@ from ..models.temporal import TemporalAttention, blocks, fresh, of_block
 from ..models.unet import UNet
 from ..settings import check, setting
 from .loop import Loss, Step, Training, train
+from .low_rank import inject
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,10 @@ def prepared(model: UNet, tuning: ClipTuning) -> Tuned:
 
 
 def make_low_rank(net: nn.Module, temporal: Mapping[str, nn.Module], rank: int, seed: int) -> None:
-    """What is tuned, as itself and a product of two small matrices, which is nought at first (LoRA, through peft)."""
-    from peft import LoraConfig, inject_adapter_in_model
-
+    """What is tuned, in low rank."""
     own = [name for name, _ in net.named_modules() if re.fullmatch(r".+\.attn[12]\.to_q", name)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        attention = (layer for layer in temporal.values() if isinstance(layer, TemporalAttention))
-        for module, names in ((net, own), *((layer, list(OF_LAYER)) for layer in attention)):
-            inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=names), module)
+    attention = (layer for layer in temporal.values() if isinstance(layer, TemporalAttention))
+    inject([(net, own), *((layer, list(OF_LAYER)) for layer in attention)], rank, seed)
 
 
 def tune(tuned: Tuned, z0: Tensor, text: Text, tuning: ClipTuning, state: Path,

@@ -29,6 +29,7 @@ from ..models.text import TextEncoders
 from ..models.unet import UNet
 from ..settings import check, setting
 from .loop import Loss, Step, Training, train
+from .low_rank import inject
 
 ATTENTION = {"unet": re.compile(r".+\.attn[12]\.to_(q|k|v|out\.0)"),
              "text_encoder": re.compile(r".+\.self_attn\.(q|k|v|out)_proj")}
@@ -110,16 +111,12 @@ def meant(parts: Parts, kind: str) -> list[Tensor]:
 
 
 def low_rank(net: nn.Module, network: str, rank: int, seed: int) -> dict[str, nn.Parameter]:
-    """Attention's weights as themselves and a product of two small matrices, which is nought at first; those matrices."""
-    from peft import LoraConfig, inject_adapter_in_model
-
+    """A network's attention in low rank; the matrices that are learnt."""
     pattern = ATTENTION[network.removesuffix("_2")]
     targets = [name for name, _ in net.named_modules() if pattern.fullmatch(name)]
     if not targets:
         raise BadInput(f"the {network} has no attention that LoRA could go to; set rank=0")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), net)
+    inject([(net, targets)], rank, seed)
     made = {f"{network}.{name.replace('.default.', '.')}": weight for name, weight in net.named_parameters()
             if ".lora_" in name}
     for weight in made.values():

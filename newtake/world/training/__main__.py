@@ -98,9 +98,9 @@ def make(job: argparse.Namespace, seen: Pictures) -> None:
         save(viewer, job.out / "viewer.safetensors")
 
     def train_guest(name: str) -> None:
-        build, train = guiding.GUESTS[name]
-        net = build(UNet2DConditionModel.from_pretrained(job.out / "unet").float()).to(job.device)
-        train(net, job.out, seen, latents(job, seen), job.steps[name], job.work / f"{name}.pt")
+        kind = guiding.GUESTS[name]
+        net = kind.build(UNet2DConditionModel.from_pretrained(job.out / "unet").float()).to(job.device)
+        guiding.train(net, kind, job.out, seen, latents(job, seen), job.steps[name], job.work / f"{name}.pt")
         net.half().save_pretrained(job.out / name)
 
     part("autoencoder", train_autoencoder)

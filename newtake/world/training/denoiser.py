@@ -76,10 +76,28 @@ class Denoiser(nn.Module):
         return self.unet(z, t, self.text(tokens).last_hidden_state).sample
 
 
+def signals() -> Tensor:
+    """The share of the signal in a latent's variance, at each level of the schedule.  (t,)"""
+    return DDIMScheduler(**SCHEDULE).alphas_cumprod
+
+
+def noised(z: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
+    """Latents (b c h w) with noise, at a level each; signal (b,)."""
+    a = signal[:, None, None, None]
+    return a.sqrt() * z + (1 - a).sqrt() * noise
+
+
+def wrong(said: Tensor, noise: Tensor, signal: Tensor) -> Tensor:
+    """Mean squared error of what is said of the noise (b c h w), weighted by min-SNR.  (b,)"""
+    snr = signal / (1 - signal)
+    weight = (snr.clamp(max=GAMMA) / snr).to(said)
+    return weight * (said - noise.to(said)).square().mean((1, 2, 3))
+
+
 def train(net: Denoiser, clip: CLIPTokenizer, seen: Pictures, latents: Tensor, steps: int, state: Path) -> None:
     """`latents` (many c h w), scaled to a standard deviation of one."""
     device = next(net.parameters()).device
-    signal = DDIMScheduler(**SCHEDULE).alphas_cumprod
+    signal = signals()
     captions = [[seen.caption(i, w) for w in range(len(WORDINGS) * len(STYLE_WORDINGS))] for i in range(len(seen.pixels))]
     tokens = {said: None for row in captions for said in row} | {"": None}
     read = clip(list(tokens), padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -93,15 +111,11 @@ def train(net: Denoiser, clip: CLIPTokenizer, seen: Pictures, latents: Tensor, s
         dropped = torch.rand(BATCH, generator=generator) < DROPPED
         said = torch.stack([tokens["" if no else captions[i][w]] for i, w, no in zip(chosen, wording, dropped, strict=True)])
         noise = torch.randn(BATCH, *latents.shape[1:], generator=generator)
-        a = signal[t][:, None, None, None]
-        z = a.sqrt() * latents[chosen] + (1 - a).sqrt() * noise
+        z = noised(latents[chosen], noise, signal[t]).contiguous(memory_format=torch.channels_last)
         with watched(net.unet) as maps:
-            out = net(z.contiguous(memory_format=torch.channels_last).to(device), t.to(device), said.to(device)).float()
+            out = net(z.to(device), t.to(device), said.to(device)).float()
         where = (said[:, None] == words[chosen][..., None]).int().argmax(-1).to(device)
         elsewhere = astray(maps, where, (covers[chosen] / 255).to(device))
-        snr = signal[t] / (1 - signal[t])
-        weight = (snr.clamp(max=GAMMA) / snr).to(device)
-        wrong = weight * (out - noise.to(device)).square().mean((1, 2, 3))
-        return (wrong + GROUNDED * (signal[t] * ~dropped).to(device) * elsewhere).mean()
+        return (wrong(out, noise, signal[t]) + GROUNDED * (signal[t] * ~dropped).to(device) * elsewhere).mean()
 
     fit(net, loss, steps, 8e-4, state, "training the denoiser", every=100)

@@ -6,18 +6,20 @@ Zhang et al., ICCV 2023, arXiv 2302.05543; Mou et al., AAAI 2024, arXiv 2302.084
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import ControlNetModel, DDIMScheduler, T2IAdapter, UNet2DConditionModel
+from diffusers import ControlNetModel, T2IAdapter, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPTextModel
 
 from ...drawing import edges
 from ..scene import STYLE_WORDINGS, WORDINGS
+from .autoencoder import pixels
 from .data import Pictures
-from .denoiser import GAMMA, SCHEDULE
+from .denoiser import noised, signals, wrong
 from .fit import fit
 
 BATCH = 16
@@ -25,7 +27,6 @@ DROPPED = 0.5                                           # captions left out, so 
 KEPT = ("in_channels", "down_block_types", "block_out_channels", "layers_per_block", "cross_attention_dim",
         "attention_head_dim", "norm_num_groups")
 COPIED = ("conv_in", "time_embedding", "down_blocks", "mid_block.resnets.0")
-Adds = Callable[[Tensor, Tensor, Tensor, Tensor], dict[str, Any]]   # noisy latents, t, prompts, edges -> for the U-Net
 
 
 def controlnet(unet: UNet2DConditionModel) -> ControlNetModel:
@@ -41,18 +42,13 @@ def adapter(unet: UNet2DConditionModel) -> T2IAdapter:
     return T2IAdapter(3, unet.config.block_out_channels, num_res_blocks=1, downscale_factor=4)
 
 
-def train_controlnet(net: ControlNetModel, out: Path, seen: Pictures, latents: Tensor, steps: int, state: Path) -> None:
-    """`out`: the checkpoint; `latents` (many c h w), scaled to a standard deviation of one."""
-    def adds(z: Tensor, t: Tensor, said: Tensor, drawn: Tensor) -> dict[str, Any]:
-        down, mid = net(z, t, said, drawn, return_dict=False)
-        return dict(down_block_additional_residuals=down, mid_block_additional_residual=mid)
-    train(net, adds, uniform, out, seen, latents, steps, state, "training the ControlNet")
+def of_controlnet(net: ControlNetModel, z: Tensor, t: Tensor, said: Tensor, drawn: Tensor) -> dict[str, Any]:
+    down, mid = net(z, t, said, drawn, return_dict=False)
+    return dict(down_block_additional_residuals=down, mid_block_additional_residual=mid)
 
 
-def train_adapter(net: T2IAdapter, out: Path, seen: Pictures, latents: Tensor, steps: int, state: Path) -> None:
-    """As `train_controlnet`."""
-    adds = lambda z, t, said, drawn: dict(down_intrablock_additional_residuals=net(drawn))
-    train(net, adds, early, out, seen, latents, steps, state, "training the T2I-Adapter")
+def of_adapter(net: T2IAdapter, z: Tensor, t: Tensor, said: Tensor, drawn: Tensor) -> dict[str, Any]:
+    return dict(down_intrablock_additional_residuals=net(drawn))
 
 
 def uniform(u: Tensor) -> Tensor:
@@ -64,13 +60,28 @@ def early(u: Tensor) -> Tensor:
     return 1 - u ** 3
 
 
-def train(net: nn.Module, adds: Adds, times: Callable[[Tensor], Tensor], out: Path, seen: Pictures, latents: Tensor, steps: int,
-          state: Path, what: str) -> None:
+@dataclass(frozen=True)
+class Kind:
+    """A kind of guest."""
+
+    name: str                                           # for people
+    build: Callable[[UNet2DConditionModel], nn.Module]  # beside this U-Net
+    adds: Callable[..., dict[str, Any]]                 # network, noisy latents, t, prompts, edges -> for the U-Net
+    times: Callable[[Tensor], Tensor]                   # even draws from 0 to 1 -> where in the schedule it is trained
+
+
+GUESTS = {"controlnet": Kind("ControlNet", controlnet, of_controlnet, uniform),
+          "t2i": Kind("T2I-Adapter", adapter, of_adapter, early)}
+
+
+def train(net: nn.Module, kind: Kind, checkpoint: Path, seen: Pictures, latents: Tensor, steps: int, state: Path) -> None:
+    """Beside the networks of a checkpoint.  `latents` (many c h w), scaled to a standard deviation of one."""
     device = next(net.parameters()).device
     frozen = lambda part: part.float().to(device).eval().requires_grad_(False)
-    unet = frozen(UNet2DConditionModel.from_pretrained(out / "unet")).to(memory_format=torch.channels_last)
-    text, words = frozen(CLIPTextModel.from_pretrained(out / "text_encoder")), AutoTokenizer.from_pretrained(out / "tokenizer")
-    signal = DDIMScheduler(**SCHEDULE).alphas_cumprod
+    unet = frozen(UNet2DConditionModel.from_pretrained(checkpoint / "unet")).to(memory_format=torch.channels_last)
+    text = frozen(CLIPTextModel.from_pretrained(checkpoint / "text_encoder"))
+    words = AutoTokenizer.from_pretrained(checkpoint / "tokenizer")
+    signal = signals()
 
     def said(chosen: Tensor, wording: Tensor, dropped: Tensor) -> Tensor:
         captions = ["" if no else seen.caption(int(i), int(w)) for i, w, no in zip(chosen, wording, dropped, strict=True)]
@@ -83,19 +94,11 @@ def train(net: nn.Module, adds: Adds, times: Callable[[Tensor], Tensor], out: Pa
         chosen, wording = draw(len(latents)), draw(len(WORDINGS) * len(STYLE_WORDINGS))
         with torch.no_grad():
             prompts = said(chosen, wording, share() < DROPPED)
-        t = (times(share()) * len(signal)).long().clamp(max=len(signal) - 1)
+        t = (kind.times(share()) * len(signal)).long().clamp(max=len(signal) - 1)
         noise = torch.randn(BATCH, *latents.shape[1:], generator=generator)
-        a = signal[t][:, None, None, None]
-        z = (a.sqrt() * latents[chosen] + (1 - a).sqrt() * noise).contiguous(memory_format=torch.channels_last).to(device)
-        drawn = edges(torch.from_numpy(seen.pixels[chosen]).permute(0, 3, 1, 2) / 127.5 - 1).to(device)
-        out = unet(z, t.to(device), prompts, **adds(z, t.to(device), prompts, (drawn + 1) / 2)).sample.float()
-        snr = signal[t] / (1 - signal[t])
-        weight = (snr.clamp(max=GAMMA) / snr).to(device)
-        return (weight * (out - noise.to(device)).square().mean((1, 2, 3))).mean()
+        z = noised(latents[chosen], noise, signal[t]).contiguous(memory_format=torch.channels_last).to(device)
+        drawn, at = edges(pixels(seen, chosen)).to(device), t.to(device)
+        out = unet(z, at, prompts, **kind.adds(net, z, at, prompts, (drawn + 1) / 2)).sample.float()
+        return wrong(out, noise, signal[t]).mean()
 
-    fit(net, loss, steps, 8e-4, state, what, every=50)
-
-
-GUESTS: dict[str, tuple[Callable[..., Any], Callable[..., None]]] = {
-    "controlnet": (controlnet, train_controlnet), "t2i": (adapter, train_adapter),
-}
+    fit(net, loss, steps, 8e-4, state, f"training the {kind.name}", every=50)
