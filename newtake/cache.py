@@ -1,0 +1,211 @@
+"""Inversions that are kept: each under a name made of all that decides its bits, so that it is made once.
+
+Entries are safe under several processes (a lock an entry, which the system lets go of when a process dies) and under kill -9: an
+inversion goes on from the last step that was kept whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import portalocker
+
+from .errors import BadInput, Note
+from .inversion.trajectory import MANIFEST, Trajectory
+from .shelf import Shelf, keeping
+
+FORMAT = 1                                              # of entries: others are not found
+LIMIT = 20 << 30                                        # bytes, where nobody said otherwise
+ABOUT, SAID = "about.json", "limit"                     # in an entry, in the cache
+UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Kept(NamedTuple):
+    path: Trajectory
+    evaluations: int                                    # row-passes that it took when it was made
+    seconds: float
+    fresh: bool                                         # made now
+
+
+Make = Callable[[], tuple[Trajectory, int]]             # the path, and its evaluations
+
+
+class Paths(ABC):
+    """Where inversions are."""
+
+    @abstractmethod
+    def path(self, key: Mapping[str, Any], make: Make, device: str) -> Any:
+        """A context with the one of this key (`Kept`): as it was made once, or made now."""
+
+
+@dataclass(frozen=True)
+class Memory(Paths):
+    """Inversions as long as this lives."""
+
+    kept: dict[str, Kept] = field(default_factory=dict)
+
+    @contextmanager
+    def path(self, key, make, device):
+        name = named(key)
+        if name in self.kept:
+            yield self.kept[name]._replace(fresh=False)
+            return
+        self.kept[name] = made(make)
+        yield self.kept[name]
+
+
+@dataclass(frozen=True)
+class Cache(Paths):
+    """Inversions in a folder."""
+
+    folder: Path
+
+    @contextmanager
+    def path(self, key, make, device):
+        name, fresh = named(key), False
+        entry = self.folder / name
+        with self._lock(name) as lock:
+            while not whole(entry):
+                held(lock, portalocker.LOCK_EX)
+                if not whole(entry):
+                    self._fill(entry, key, make, device)
+                    fresh = True
+                held(lock, portalocker.LOCK_SH)
+            os.utime(entry / ABOUT)                     # used now
+            about = json.loads((entry / ABOUT).read_text())
+            if fresh:
+                self.prune(self.limit)
+            yield Kept(Trajectory.load(entry, device), about["evaluations"], about["seconds"], fresh)
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[Any]:
+        """A file of its own, which stays when the entry goes.  Shared at first; let go of with the process."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.folder / f"{name}.lock", "a")  # noqa: SIM115  closed below
+        except OSError as wrong:
+            raise BadInput(f"cannot keep inversions in {self.folder}: {wrong.strerror}; name another --cache") from wrong
+        with file:
+            held(file, portalocker.LOCK_SH)
+            yield file
+
+    def _fill(self, entry: Path, key: Mapping[str, Any], make: Make, device: str) -> None:
+        for torn in entry.glob(".*.part*"):
+            torn.unlink()
+        with keeping(Shelf(entry, device)):
+            path, evaluations, seconds, _ = made(make)
+        entry.mkdir(exist_ok=True)
+        (entry / ABOUT).write_text(json.dumps({**key, "evaluations": evaluations, "seconds": seconds}))
+        path.save(entry)
+
+    # What there is, and room for more.
+
+    @property
+    def limit(self) -> int:
+        """Bytes."""
+        said = self.folder / SAID
+        return int(said.read_text()) if said.exists() else LIMIT
+
+    def set_limit(self, most: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / SAID).write_text(str(most))
+
+    def entries(self) -> list[dict[str, Any]]:
+        """The last used first: name, bytes, when it was used (seconds since 1970), whether it is whole, and its key."""
+        found = [told(entry) for entry in self.folder.glob("*/")] if self.folder.is_dir() else []
+        return sorted(found, key=lambda one: -one["used"])
+
+    def prune(self, most: int) -> list[dict[str, Any]]:
+        """Takes away what was not used for longest until what is left takes at most so many bytes.  What is in use stays.
+
+        Gives what was taken away.
+        """
+        left, gone = self.entries(), []
+        size = sum(one["bytes"] for one in left)
+        while size > most and left:
+            one = left.pop()
+            with self._lock(one["name"]) as lock:
+                try:
+                    portalocker.lock(lock, portalocker.LOCK_EX | portalocker.LOCK_NB)
+                except portalocker.LockException:
+                    continue
+                shutil.rmtree(self.folder / one["name"], ignore_errors=True)
+            size -= one["bytes"]
+            gone.append(one)
+        return gone
+
+
+def held(file: Any, kind: Any) -> None:
+    """Waits for a lock, and says so."""
+    try:
+        portalocker.lock(file, kind | portalocker.LOCK_NB)
+    except portalocker.LockException:
+        warnings.warn("another newtake was inverting this clip; this one waited for it", Note, stacklevel=3)
+        portalocker.lock(file, kind)
+
+
+def made(make: Make) -> Kept:
+    start = time.monotonic()
+    path, evaluations = make()
+    return Kept(path, evaluations, round(time.monotonic() - start, 2), fresh=True)
+
+
+def whole(entry: Path) -> bool:
+    if not (entry / MANIFEST).exists():
+        return False
+    try:
+        Trajectory.load(entry)
+        return {"evaluations", "seconds"} <= json.loads((entry / ABOUT).read_text()).keys()
+    except (BadInput, OSError, ValueError):
+        shutil.rmtree(entry, ignore_errors=True)        # somebody else's, or damaged: made anew
+        return False
+
+
+def told(entry: Path) -> dict[str, Any]:
+    files = [file.stat() for file in entry.iterdir() if file.is_file()]
+    try:
+        about = json.loads((entry / ABOUT).read_text())
+    except (OSError, ValueError):
+        about = {}
+    used = max((file.st_mtime for file in files), default=0.0)
+    return {**about, "name": entry.name, "bytes": sum(file.st_size for file in files), "used": used,
+            "whole": (entry / MANIFEST).exists()}
+
+
+def named(key: Mapping[str, Any]) -> str:
+    return sha256(json.dumps({**key, "format": FORMAT}, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def usual() -> Path:
+    """The user's cache: NEWTAKE_CACHE, or a folder of the system's."""
+    if said := os.environ.get("NEWTAKE_CACHE"):
+        return Path(said).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "newtake" / "inversions"
+
+
+def size(said: str, option: str) -> int:
+    """Bytes, of what people type: 8G, 500M."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", said.strip(), re.IGNORECASE)
+    if not found:
+        raise BadInput(f"{option} takes a size such as 8G or 500M, not {said!r}")
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def spoken(many: int) -> str:
+    """Bytes as people read them."""
+    for unit in ("T", "G", "M", "K"):
+        if many >= UNITS[unit]:
+            return f"{many / UNITS[unit]:.1f} {unit}B"
+    return f"{many} B"

@@ -1,0 +1,46 @@
+"""Frames on disk, exactly as they were made, for clips that are longer than memory."""
+
+from __future__ import annotations
+
+import tempfile
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .clip import Video
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Reel:
+    """Frames (f 3 h w), float32, added one chunk after the other; the file has no name and goes when nobody reads it any more."""
+
+    def __init__(self, folder: Path | None = None):     # None: the system's for temporary files
+        self.file, self.count = tempfile.TemporaryFile(dir=folder), 0
+        self.shape: tuple[int, ...] = ()                # of a frame
+
+    def add(self, frames: Tensor) -> None:
+        """Raises OSError where the disk is full."""
+        pixels = frames.detach().float().cpu().contiguous().numpy()
+        self.shape, self.count = pixels.shape[1:], self.count + len(pixels)
+        self.file.seek(0, 2)
+        self.file.write(pixels.tobytes())
+        self.file.flush()
+
+    def take(self, numbers: range) -> Tensor:           # (f 3 h w)
+        import torch
+
+        many = prod(self.shape)
+        found = np.empty((len(numbers), *self.shape), np.float32)
+        for place, number in enumerate(numbers):
+            self.file.seek(4 * many * number)
+            found[place] = np.frombuffer(self.file.read(4 * many), np.float32).reshape(self.shape)
+        return torch.from_numpy(found)
+
+    def video(self, like: Video) -> Video:
+        """The frames as a clip, with the timing and the sound of another of as many."""
+        _, height, width = self.shape
+        return like.with_pictures(self.take, self.count, (width, height))
