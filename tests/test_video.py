@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import torch
 from made_clips import container, moving, packets, pixels, psnr
 from PIL import Image
 
+import newtake.video.movie
 from newtake.errors import BadInput
 from newtake.video import Video, compare, sheet
-from newtake.video.footage import Footage
+from newtake.video.footage import PLAYERS, Footage
 from newtake.video.movie import Log
 from newtake.video.write import X264
 
@@ -160,15 +162,110 @@ def test_some_frames(tmp_path):
 
 # Laziness
 
+def played(monkeypatch):
+    """The frames that were decoded since: a growing list."""
+    seen, shots = [], newtake.video.movie.shots
+
+    def counted(*said):
+        for shot in shots(*said):
+            seen.append(1)
+            yield shot
+    monkeypatch.setattr(newtake.video.movie, "shots", counted)
+    return seen
+
+
 def test_chunks_decode_once_and_give_the_same_frames(tmp_path, monkeypatch):
-    frames = moving(20)
-    container(tmp_path / "clip.mp4", frames)
-    video, plays = Video.read(tmp_path / "clip.mp4"), []
-    whole, shots = video[:], Footage._shots
-    monkeypatch.setattr(Footage, "_shots", lambda self, numbers: plays.append(list(self.idle)) or shots(self, numbers))
-    assert torch.equal(torch.cat([video[first:first + 6] for first in range(0, 20, 6)]), whole)
-    assert [at for idle in plays for at, _ in idle] == [20, 6, 12, 18]  # each takes up where the last one stopped
-    assert torch.equal(video[2:5], whole[2:5]) and torch.equal(video[17:], whole[17:])
+    container(tmp_path / "clip.mp4", moving(20))
+    whole = Video.read(tmp_path / "clip.mp4")[:]
+    seen = played(monkeypatch)
+    video = Video.read(tmp_path / "clip.mp4")
+    assert torch.equal(torch.cat([video[first:first + 6] for first in range(0, 20, 6)]), whole) and len(seen) == 20
+    assert torch.equal(video[2:5], whole[2:5]) and torch.equal(video[17:], whole[17:]) and len(seen) == 40
+
+
+def test_two_who_read_a_clip_in_turn_decode_it_once_each(tmp_path, monkeypatch):
+    container(tmp_path / "clip.mp4", moving(20))
+    whole = Video.read(tmp_path / "clip.mp4")[:]
+    seen = played(monkeypatch)
+    video, got = Video.read(tmp_path / "clip.mp4"), []
+    late = video.part(range(8, 20))                     # one of them behind the other, of one file
+    for first in range(0, 12, 4):
+        got += [video[first:first + 4], late[first:first + 4]]
+    assert torch.equal(torch.cat(got[::2]), whole[:12]) and torch.equal(torch.cat(got[1::2]), whole[8:])
+    assert len(seen) <= 12 + 20
+
+
+def test_players_that_nobody_goes_on_with_are_let_go(tmp_path):
+    video = Video.read(container(tmp_path / "clip.mp4", moving(20)))
+    footage = next(cell.cell_contents for cell in video.take.__closure__ if isinstance(cell.cell_contents, Footage))
+    for number in range(19, 0, -1):
+        video[number - 1:number]
+    assert len(footage.idle) == PLAYERS
+    video[3:]
+    assert len(footage.idle) == PLAYERS - 1             # one was used up
+
+
+# Parts
+
+def test_a_part_has_its_frames_and_times(tmp_path):
+    times = [0, 40, 120, 130, 400, 433]
+    video = Video.read(container(tmp_path / "clip.mp4", moving(6), times, rate=30, sound=("aac", 0.5)))
+    part = video.part(range(1, 4))
+    assert torch.equal(part[:], video[1:4]) and torch.equal(part[1:3], video[2:4]) and part.size == video.size
+    assert (part.times, part.end) == (video.times[1:4], video.times[4])
+    assert video.part(range(3, 6)).end == video.end and video.part(range(1, 6, 2)).times == video.times[1::2]
+    assert torch.equal(video.part(range(0, 6, 2)).part(range(1, 3))[:], video[2::2])
+    assert video.part(range(6)).covers_clip and not part.covers_clip
+    assert "only a part of its clip" in part.write(tmp_path / "part.mp4")[0] and len(Video.read(tmp_path / "part.mp4")) == 3
+    for numbers in (range(0), range(7), range(5, 2, -1), range(-1, 2)):
+        with pytest.raises(IndexError, match="has at least one of its 6 frames"):
+            video.part(numbers)
+
+
+def test_parts_are_joined_lazily(tmp_path):
+    source = Video.read(container(tmp_path / "clip.mp4", moving(9), rate=30, sound=("aac", 0.5)))
+    asked = []
+
+    def take(numbers):
+        asked.append(numbers)
+        return source[numbers.start:numbers.stop:numbers.step]
+    parts = [replace(source, take=take).part(range(0, 4)), Video.of(-source[4:5]), source.part(range(5, 9))]
+    joined = Video.joined(parts, like=source)
+    assert asked == []
+    there = torch.cat([source[:4], -source[4:5], source[5:]])
+    for which in (slice(None), slice(3, 6), slice(1, 9, 3), slice(0, 9, 5), slice(4, 5), slice(6, 8)):
+        assert torch.equal(joined[which], there[which]), which
+    assert (joined.times, joined.end, joined.audio, joined.covers_clip) == (source.times, source.end, source.audio, True)
+    assert joined.write(tmp_path / "edit.mp4") == () and packets(tmp_path / "edit.mp4")
+    with pytest.raises(BadInput, match="8 frames cannot take over the timing of 9"):
+        Video.joined(parts[::2], like=source)
+    with pytest.raises(BadInput, match="16x16 and 32x24 cannot be joined"):
+        Video.joined([*parts[:2], Video.of(moving(4, 16, 16))], like=source)
+
+
+# Colours
+
+@pytest.mark.parametrize(("tags", "kept"), [
+    ((9, 16), (9, 16)), ((9, 18), (9, 18)), ((12, 13), (12, 13)), ((6, 6), (6, 6)), ((5, 4), (5, 4)), ((1, 13), (1, 13)),
+    ((2, 2), (1, 1)), ((2, 13), (1, 13))])
+def test_colour_tags_are_kept_and_change_no_pixel(tmp_path, tags, kept):
+    def tagged(stream):
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = *tags, 1, 1
+    video = Video.read(container(tmp_path / "clip.mp4", moving(3, 64, 48), prepare=tagged))
+    assert video.colours == tags
+    edit = Video.of(video[:], like=video)
+    for name in ("edit.mp4", "edit.mov", "edit.mkv"):
+        assert edit.write(tmp_path / name) == ()
+        Video.of(video[:]).write(tmp_path / f"plain-{name}")
+        back = Video.read(tmp_path / name)
+        assert back.colours == kept and torch.equal(back[:], Video.read(tmp_path / f"plain-{name}")[:])
+        with av.open(str(tmp_path / name)) as file:
+            frame = next(file.decode(video=0))
+            assert (frame.colorspace, frame.color_range) == (1, 1)
+        edit.write(tmp_path / name, lossless=True)
+        back = Video.read(tmp_path / name)
+        assert back.colours == tags and torch.equal(back[:], video[:])
 
 
 def test_counting_stops_after_what_was_asked_for(tmp_path, monkeypatch):

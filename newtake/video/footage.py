@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Size = tuple[int, int]                                  # width, height
+Colours = tuple[int, int]                               # primaries and transfer curve, numbered as in ITU-T H.273
 Shot = Callable[[], Image.Image]                        # a frame that becomes a picture once it is called
 
 MOST_PIXELS = 80_000_000                                # of one picture; beyond it lie decompression bombs
+UNTOLD: Colours = (2, 2)
+PLAYERS = 4                                             # kept at most; each holds a file and a decoder's frames
 RATE = Fraction(8)                                      # frames a second, where a clip does not say
 
 
@@ -29,7 +32,7 @@ class Footage:
     """What reading found.  Times are in seconds, as the file has them.
 
     Frames are always played from the first one on: seeking is exact in some codecs only.  A player that has stopped stays
-    where it is for whoever asks next, so a clip read in chunks is decoded once.
+    where it is for whoever asks next, so a clip read in chunks is decoded once by each who reads it.
     """
 
     name: str
@@ -40,7 +43,9 @@ class Footage:
     whole: bool = True                                  # False: there is more, which nobody asked for
     notes: tuple[str, ...] = ()
     audio: Path | None = None                           # the file the sound is in; None: silent
+    faults: tuple[str, ...] = ()                        # those of the notes that say what is missing or damaged
     comment: str = ""
+    colours: Colours = UNTOLD
     idle: list[tuple[int, Iterator[Shot]]] = field(default_factory=list, repr=False)    # players, and the frame each is at
 
     def frames(self, numbers: range, size: Size) -> Tensor:                             # (f 3 h w)
@@ -48,19 +53,27 @@ class Footage:
         return as_frames([ImageOps.fit(shot(), size, Image.Resampling.LANCZOS) for shot in self._shots(numbers)])
 
     def _shots(self, numbers: range) -> Iterator[Shot]:
-        try:
-            at, player = self.idle.pop()
-        except IndexError:
-            at, player = 0, self.play()
-        if at > numbers[0]:
-            at, player = 0, self.play()
+        at, player = self._player(numbers[0])
         for number in range(at, numbers[-1] + 1):
             shot = next(player, None)
             if shot is None:
                 raise BadInput(f"{self.name} has changed since it was opened: frame {number} is gone; read it again")
             if number in numbers:
                 yield shot
-        self.idle.append((numbers[-1] + 1, player))
+        if numbers[-1] + 1 < len(self.times):           # or nobody has a use for it
+            self.idle.append((numbers[-1] + 1, player))
+        del self.idle[:-PLAYERS]
+
+    def _player(self, first: int) -> tuple[int, Iterator[Shot]]:
+        """The player nearest before a frame, which is then nobody else's; or a new one."""
+        while ready := [one for one in self.idle if one[0] <= first]:
+            nearest = max(ready, key=lambda one: one[0])
+            try:
+                self.idle.remove(nearest)
+            except ValueError:                          # another thread was faster
+                continue
+            return nearest
+        return 0, self.play()
 
 
 def as_frames(images: Sequence[Image.Image | np.ndarray]) -> Tensor:                    # (f 3 h w) in [-1, 1]

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ..errors import BadInput
-from .footage import MOST_PIXELS, RATE, Footage, Shot, Size, said, small_enough
+from .footage import MOST_PIXELS, RATE, UNTOLD, Colours, Footage, Shot, Size, said, small_enough
 from .pictures import TRANSPARENT, flat
 
 # A text file that calls itself .mp4 may else be a script (ffconcat, HLS) that reads other files, or the network.
@@ -61,10 +61,11 @@ def movie(path: Path, enough: int | None = None) -> Footage:
         pixel = stream.sample_aspect_ratio or Fraction(1)
         *times, end = timed(log, stream)
         times, end = (times, end) if whole else (times[:-1], times[-1])
-        notes = (*log.notes(pixel), *told(container, stream), *(short(times, end, log, container, stream) if whole else ()))
+        faults = (*log.faults(), *(short(times, end, log, container, stream) if whole else ()))
         return Footage(
-            path.name, partial(shots, path, pixel), tuple(times), end, log.upright(pixel), whole, notes,
-            audio=path if container.streams.audio else None, comment=container.metadata.get("comment", ""))
+            path.name, partial(shots, path, pixel), tuple(times), end, log.upright(pixel), whole,
+            (*log.notes(pixel), *told(container, stream), *faults), path if container.streams.audio else None, faults,
+            container.metadata.get("comment", ""), log.colours)
 
 
 @contextmanager
@@ -116,11 +117,11 @@ class Log:
     turn: Turn = UPRIGHT
     transparent: bool = False
     interlaced: bool = False
-    hdr: bool = False
+    colours: Colours = UNTOLD
 
     def note(self, frame: VideoFrame) -> None:
         if not self.stamps:
-            self.turn, self.hdr = turned(frame), frame.color_trc in HDR
+            self.turn, self.colours = turned(frame), (frame.color_primaries, frame.color_trc)
         self.transparent = self.transparent or transparent(frame)
         self.damaged += frame.is_corrupt
         self.interlaced = self.interlaced or frame.interlaced_frame
@@ -139,13 +140,15 @@ class Log:
             yield "it is meant to be shown at a slant: left as it is"
         for other, number in list(self.sizes.items())[1:]:
             yield from said(f"its size changes at frame {number}: scaled", other, size)
+        for so, what in ((self.transparent, TRANSPARENT), (self.interlaced, "interlaced: its fields are left woven"),
+                         (self.colours[1] in HDR, "high dynamic range: shown without tone mapping")):
+            if so:
+                yield what
+
+    def faults(self) -> Iterator[str]:
         for count, what in ((self.lost, "packets cannot be decoded"), (self.damaged, "frames are damaged")):
             if count:
                 yield f"{count} {what}"
-        for so, what in ((self.transparent, TRANSPARENT), (self.interlaced, "interlaced: its fields are left woven"),
-                         (self.hdr, "high dynamic range: shown without tone mapping")):
-            if so:
-                yield what
 
 
 def told(container: InputContainer, stream: VideoStream) -> Iterator[str]:

@@ -62,7 +62,7 @@ def listed(path: Path) -> tuple[list[Path], int]:
 
 def animation(path: Path) -> Footage:
     """An animated WebP, which tells the time of a frame once the frame is decoded."""
-    times, notes = [], []
+    times, notes, faults = [], [], []
     end, size, clear = Fraction(0), (0, 0), False
     with opened(path) as image:
         size, told = image.size, getattr(image, "n_frames", 1)
@@ -71,7 +71,7 @@ def animation(path: Path) -> Footage:
                 image.seek(number)
                 image.load()
             except Exception:                           # Pillow's readers raise whatever comes
-                notes.append(f"ends early: {number} of {told} frames can be read")
+                faults.append(f"ends early: {number} of {told} frames can be read")
                 break
             times.append(Fraction(image.info["timestamp"], 1000))
             end = times[-1] + Fraction(max(image.info["duration"], 1), 1000)
@@ -81,8 +81,8 @@ def animation(path: Path) -> Footage:
     if any(later <= sooner for sooner, later in pairwise(times)):
         notes.append(f"its times do not increase: shown at {RATE} a second")
         times, end = [number / RATE for number in range(len(times))], len(times) / RATE
-    notes += [TRANSPARENT] * clear
-    return Footage(path.name, partial(turning, path), tuple(times), end, size, notes=tuple(notes))
+    notes += [TRANSPARENT] * clear + faults
+    return Footage(path.name, partial(turning, path), tuple(times), end, size, notes=tuple(notes), faults=tuple(faults))
 
 
 def shots(files: list[Path]) -> Iterator[Shot]:

@@ -40,7 +40,7 @@ def compare(source: Video, edits: Video | Sequence[Video], path: str | Path, lea
         return as_frames([beside([sized(*one) for one in zip(frames, sizes, strict=True)]) for frames in together])
 
     wide = sum(width for width, _ in sizes) + GAP * (len(clips) - 1)
-    return Video(take, (wide, height), source.times, source.end, None, source.audio, source.covers_clip).write(path)
+    return source.with_pictures(take, len(source), (wide, height)).write(path)
 
 
 def sheet(videos: Video | Sequence[Video], path: str | Path, columns: int = 8, least: int = TILE[0]) -> None:

@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -21,7 +22,7 @@ from PIL import Image
 from ..aside import aside, free
 from ..errors import BadInput
 from ..track import track
-from .footage import Size, as_pixels, said
+from .footage import Colours, Size, as_pixels, said
 from .movie import EXACT
 from .tracks import Clock, recorded
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 CHUNK = 4                                               # frames in memory at a time
 STILLS = (".png", ".jpg", ".jpeg")
-BT709 = (1, 1, 1, 1)                                    # primaries, transfer, matrix; range: MPEG, which is limited
+BT709, LIMITED = 1, 1                                   # primaries, transfer and matrix; range
+PRIMARIES = {1, 4, 5, 6, 7, 8, 9, 10, 11, 12}           # those of ITU-T H.273 that x264 can tell
+CURVES = {1, *range(4, 19)}
 # Threads are fixed, because the bits depend on how many there are.
 X264 = {"crf": "16", "preset": "fast", "threads": "1"}     # of several threads a loaded machine may make other bytes
 INDEX_FIRST = {"movflags": "+faststart"}
@@ -109,7 +112,7 @@ def write_movie(video: Video, part: Path, ending: str, lossless: bool, comment: 
         unheard = sound.join(container, ending)
         origin = sound.start(video.times[0])
         clock = Clock.of([time - origin for time in (*video.times, video.end)], coding.clock)
-        stream = opened_stream(container, coding, size, video.rate, clock)
+        stream = opened_stream(container, coding, size, video.rate, clock, video.colours)
         for pixels, time, (start, end) in zip(pictures(video), video.times, pairwise(clock.steps), strict=True):
             frame = coloured(widened(pixels, size), coding.pixels)
             frame.pts, frame.time_base, frame.duration = start, clock.tick, end - start
@@ -121,15 +124,25 @@ def write_movie(video: Video, part: Path, ending: str, lossless: bool, comment: 
     return (*said("edges repeated to make the size even:", video.size, size), *clock.notes, *unheard, *unsaid)
 
 
-def opened_stream(container: OutputContainer, coding: Coding, size: Size, rate: Fraction, clock: Clock) -> VideoStream:
+def opened_stream(container: OutputContainer, coding: Coding, size: Size, rate: Fraction, clock: Clock,
+                  colours: Colours) -> VideoStream:
     stream = container.add_stream(coding.codec, rate=rate.limit_denominator(100_000), options=coding.options)
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = *size, coding.pixels
     context = stream.codec_context
     context.time_base = clock.tick
-    if coding.pixels == "yuv420p":
-        context.color_primaries, context.color_trc, context.colorspace, context.color_range = BT709
+    if coding.speaks:
+        tag(context, colours, coding.pixels == "yuv420p")
     return stream
+
+
+def tag(context: VideoCodecContext, colours: Colours, yuv: bool) -> None:
+    """Tells primaries and transfer as the source did.  RGB of which nothing is known stays untold; yuv is then BT.709."""
+    for name, value, known in (("color_primaries", colours[0], PRIMARIES), ("color_trc", colours[1], CURVES)):
+        if value in known or yuv:
+            setattr(context, name, value if value in known else BT709)
+    if yuv:
+        context.colorspace, context.color_range = BT709, LIMITED
 
 
 def mux(container: OutputContainer, packets: Iterable[Packet]) -> None:
