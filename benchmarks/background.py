@@ -2,6 +2,7 @@
 
 Edits of the world's development scenes by `newtake` and the built-in checkpoint are laid into their clips in several ways,
 inside the true outline of the thing before and after, and inside a box around it, where background is redrawn too.
+The edit is newtake's, or as good as there can be: the true answer, as the autoencoder gives it back.
 `outside`: PSNR to the clip outside of the mask; `truth`: PSNR to the true answer, and `transition`: the same within 4 pixels
 of the mask's border; `seam`: how far the steps between neighbouring pixels across the border, and up to 4 pixels inside of it,
 are from the true answer's, in levels of 255.  Means over scenes.
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 import newtake
-from newtake.background import kept, of_tensor
+from newtake.background import grown, kept, of_tensor
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
 from newtake.run import edited, round_trip
@@ -29,7 +30,9 @@ from newtake.world.render import masks
 
 KINDS = ("recolour", "object", "two things")            # whose background stays
 MARGIN = 4                                              # pixels, of the box around the thing, and of what is near a border
-WAYS = [(0, False), (1, False), (2, False), (4, False), (1, True), (2, True), (4, True)]    # feather, corrected
+WAYS = [(0, feather, corrected) for corrected in (False, True) for feather in (0, 1, 2, 4) if feather or not corrected]
+WAYS += [(grow, grow, corrected) for corrected in (False, True) for grow in (1, 2, 4)]      # grow, feather, corrected
+SHOWN = [(0, 0, False), (0, 1, True), (2, 2, True)]
 COLUMNS = {"outside": ".1f", "truth": ".2f", "transition": ".2f", "seam": ".2f"}
 
 
@@ -47,21 +50,23 @@ def main() -> None:
         for edit in track(asked, "scenes"):
             source, truth = video(edit.scene), video(edit.truth)
             made = Video.of(edit_of(edit, source, model, job), like=source)
+            ideal = Video.of(round_trip(model, truth[:]), like=source)
             outline = torch.from_numpy(masks(edit.scene) | masks(edit.truth))
             for name, mask in (("outline", outline), ("box", boxed(outline))):
-                ways = {"the edit alone": made} | {said(*way): laid(made, source, mask, model, *way) for way in WAYS}
-                for way, clip in ways.items():
-                    rows.setdefault((name, way), []).append(figures(clip[:], source[:], truth[:], mask))
-                shown_ways = [said(0, False), said(2, False), said(2, True)]
-                sheet([source, truth, made, *(ways[way] for way in shown_ways)], job.out / f"{edit.name}-{name}.png", 4, 256)
-    print(f"| mask | way | {' | '.join(COLUMNS)} |\n|---|---|{'---|' * len(COLUMNS)}")
-    for (name, way), of in rows.items():
-        cells = (f"{np.mean([row[what] for row in of]):{form}}" for what, form in COLUMNS.items())
-        print(f"| {name} | {way} | {' | '.join(cells)} |")
+                for what, clip in (("newtake", made), ("ideal", ideal)):
+                    ways = {"the edit alone": clip} | {said(*way): laid(clip, source, mask, model, *way) for way in WAYS}
+                    for way, done in ways.items():
+                        rows.setdefault((name, what, way), []).append(figures(done[:], source[:], truth[:], mask))
+                    seen = [source, truth, clip, *(ways[said(*way)] for way in SHOWN)]
+                    sheet(seen, job.out / f"{edit.name}-{what}-{name}.png", 4, 256)
+    print(f"| mask | edit | way | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
+    for names, of in rows.items():
+        cells = (f"{np.mean([row[column] for row in of]):{form}}" for column, form in COLUMNS.items())
+        print(f"| {' | '.join(names)} | {' | '.join(cells)} |")
 
 
-def said(feather: int, corrected: bool) -> str:
-    return (f"feather {feather}" if feather else "paste") + ", corrected" * corrected
+def said(grow: int, feather: int, corrected: bool) -> str:
+    return (f"grown {grow}, " if grow else "") + (f"feather {feather}" if feather else "paste") + ", corrected" * corrected
 
 
 def edit_of(edit, source, model, job) -> torch.Tensor:  # (f 3 h w)
@@ -72,8 +77,8 @@ def edit_of(edit, source, model, job) -> torch.Tensor:  # (f 3 h w)
     return torch.from_numpy(np.load(there))
 
 
-def laid(made: Video, source: Video, mask: torch.Tensor, model, feather: int, corrected: bool) -> Video:
-    done = kept(made, source, of_tensor(mask), feather, partial(round_trip, model) if corrected else None)
+def laid(made: Video, source: Video, mask: torch.Tensor, model, grow: int, feather: int, corrected: bool) -> Video:
+    done = kept(made, source, grown(of_tensor(mask), grow), feather, partial(round_trip, model) if corrected else None)
     return Video.of(done[:], like=source)
 
 
@@ -87,11 +92,11 @@ def boxed(mask: torch.Tensor) -> torch.Tensor:          # (f h w) bool
 
 
 def figures(made, source, truth, mask) -> dict[str, float]:
-    near = grown(mask, MARGIN) & grown(~mask, MARGIN)
+    near = wider(mask, MARGIN) & wider(~mask, MARGIN)
     step = lambda a, dim: a.diff(dim=dim)
     off = []
     for dim in (-1, -2):
-        inner = grown(~mask, MARGIN + 1) & grown(mask, 1)
+        inner = wider(~mask, MARGIN + 1) & wider(mask, 1)
         size = mask.shape[dim] - 1
         both = inner.narrow(dim, 0, size) & inner.narrow(dim, 1, size)
         off.append((step(made, dim) - step(truth, dim)).abs().mean(1)[both])
@@ -99,7 +104,7 @@ def figures(made, source, truth, mask) -> dict[str, float]:
             "seam": float(torch.cat(off).mean() * 127.5)}
 
 
-def grown(mask: torch.Tensor, by: int) -> torch.Tensor: # (f h w) bool
+def wider(mask: torch.Tensor, by: int) -> torch.Tensor: # (f h w) bool
     return F.max_pool2d(mask.float(), 2 * by + 1, 1, by) > 0
 
 

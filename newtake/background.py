@@ -26,7 +26,7 @@ Inside = Callable[[range], Tensor]                      # a mask: numbers of fra
 RoundTrip = Callable[[Tensor], Tensor]                  # frames (f 3 h w) -> as the autoencoder gives them back
 
 AT_ONCE = 2_000_000                                     # pixels of the source
-FEATHER = Fraction(1, 32)                               # of the source's shorter side
+FEATHER = Fraction(1, 64)                               # of the source's shorter side: docs/background.md
 
 
 # Masks
@@ -69,6 +69,11 @@ def of_tensor(mask: Tensor) -> Inside:
 
 def inverted(inside: Inside) -> Inside:
     return lambda numbers: 1 - inside(numbers)
+
+
+def grown(inside: Inside, by: int) -> Inside:
+    """Wider by so many of the mask's own pixels on all sides."""
+    return lambda numbers: eroded(inside(numbers).neg(), by).neg()
 
 
 def within(inside: Inside, edit: Size, source: Size) -> Inside:
@@ -145,9 +150,15 @@ def feathered(mask: Tensor, depth: int) -> Tensor:      # (f h w)
     """
     total = shrunk = mask
     for _ in range(depth):
-        shrunk = -F.max_pool2d(-shrunk, 3, 1, 1)
+        shrunk = eroded(shrunk, 1)
         total = total + shrunk
     return total / (depth + 1)
+
+
+def eroded(mask: Tensor, by: int) -> Tensor:            # (f h w)
+    for _ in range(by):
+        mask = -F.max_pool2d(-mask, 3, 1, 1)
+    return mask
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from made_clips import container, moving, packets
 from PIL import Image
 
 from newtake import cli
-from newtake.background import feathered, inverted, kept, of_box, of_clip, of_tensor
+from newtake.background import feathered, grown, inverted, kept, of_box, of_clip, of_tensor
 from newtake.errors import BadInput
 from newtake.metrics.pixels import psnr
 from newtake.video import Video, as_pixels
@@ -135,6 +135,10 @@ def test_masks():
     assert of_box((2, 3, 4, 5), size)(three)[2].nonzero().tolist() == [[y, x] for y in range(3, 8) for x in range(2, 6)]
     assert torch.equal(of_box((0.25, 0.0, 0.5, 1), size)(three), of_box((6, 0, 12, 20), size)(three))
     mask = blobs()
+    for by in (0, 2):
+        near = torch.stack([mask[i, max(0, y - by):y + by + 1, max(0, x - by):x + by + 1].max()
+                            for i in three for y in range(20) for x in range(24)])
+        assert torch.equal(grown(of_tensor(mask), by)(three).flatten(), near)
     video = Video.of((mask * 2 - 1)[:, None].repeat(1, 3, 1, 1) * 0.2)
     assert torch.equal(of_clip(video, 3)(three), mask) and torch.equal(inverted(of_tensor(mask))(three), 1 - mask)
     still = Video.of(video[:1])
@@ -252,7 +256,11 @@ def test_one_frame_an_empty_mask_and_a_full_one(capsys, tmp_path):
     code, said, told = newtake(capsys, *ask)
     assert code == 0 and "nothing would change" in told and said.strip() == str(tmp_path / "edit-restored.png")
     assert torch.equal(Video.read(tmp_path / "edit-restored.png")[:], noise(1))
-    code, _, told = newtake(capsys, *ask, "--invert")
+    Image.new("L", (24, 20), 255).save(tmp_path / "black.png")
+    code, _, told = newtake(capsys, *ask, "--invert", "--grow", 3)
+    assert code == 0 and "nothing would change" in told
+    Image.new("L", (24, 20), 0).save(tmp_path / "black.png")
+    code, _, told = newtake(capsys, *ask, "--invert", "--feather", 9)
     assert code == 0 and "nothing of the clip is kept" in told
     assert torch.equal(Video.read(tmp_path / "edit-restored.png")[:], noise(1, seed=2))
 

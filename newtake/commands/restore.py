@@ -24,8 +24,10 @@ def restore(edit: Annotated[Path, typer.Argument(help="the edited clip, of any t
             box: Annotated[str | None, Option("--box", metavar="X,Y,W,H", help="what may differ: in pixels of the clip, or, "
                                               "written with points, in shares of it, such as 0.25,0.0,0.5,1.0")] = None,
             invert: Annotated[bool, Option("--invert", help="what is inside the mask or the box stays")] = False,
+            grow: Annotated[int, Option("--grow", min=0, metavar="PX", help="pixels by which the mask is made wider: one that "
+                                        "is tight around a thing leaves its edge")] = 0,
             feather: Annotated[int | None, Option("--feather", min=0, metavar="PX", help="pixels of the clip, inside the mask, "
-                                                  "over which it goes over into the edit; by default 1/32 of the shorter side"
+                                                  "over which it goes over into the edit; by default 1/64 of the shorter side"
                                                   )] = None,
             frames: Frames = None, start: Start = 0, stride: Stride = 1,
             lossless: Annotated[bool, Option("--lossless", help="outside of the mask the clip, bit for bit")] = False,
@@ -46,7 +48,7 @@ def restore(edit: Annotated[Path, typer.Argument(help="the edited clip, of any t
     for path in (out, *([sheet] if sheet else [])):
         spared(path, {"edit": edit, "clip": clip, "mask": mask})
     with noted(tell), shown():
-        inside = region(mask, box, invert, made, source, (frames, start, stride))
+        inside = region(mask, box, invert, grow, made, source, (frames, start, stride))
         done = kept(made, source, inside, feather)
         notes = (*source.notes, *laid_over(made, source), *done.write(out, lossless))
         if sheet:
@@ -70,12 +72,13 @@ def spared(out: Path, given: dict[str, Path | None]) -> None:
             raise BadInput(f"{out} would replace the {what}; name another place")
 
 
-def region(mask: Path | None, box: str | None, invert: bool, made: Video, source: Video, which: tuple[Any, Any, Any]) -> Inside:
+def region(mask: Path | None, box: str | None, invert: bool, grow: int, made: Video, source: Video,
+           which: tuple[Any, Any, Any]) -> Inside:
     """What may differ.  A Note says where that is nothing, or all."""
-    from ..background import inverted, of_box, of_clip, within
+    from ..background import grown, inverted, of_box, of_clip, within
 
     inside = of_box(sides(box), source.size) if box else of_clip(footage(mask, made, source, which), len(source))
-    inside = within(inverted(inside) if invert else inside, made.size, source.size)
+    inside = within(grown(inverted(inside) if invert else inside, grow), made.size, source.size)
     each = lambda: (inside(range(number, number + 1)) > 0 for number in range(len(source)))
     if not any(frame.any() for frame in each()):
         warnings.warn("the mask is empty: nothing would change, and the result is the clip", Note, stacklevel=2)
