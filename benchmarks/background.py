@@ -9,7 +9,6 @@ are from the true answer's, in levels of 255.  Means over scenes.
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +49,12 @@ def main() -> None:
         for edit in track(asked, "scenes"):
             source, truth = video(edit.scene), video(edit.truth)
             made = Video.of(edit_of(edit, source, model, job), like=source)
+            back = Video.of(round_trip(model, source[:]), like=source)
             ideal = Video.of(round_trip(model, truth[:]), like=source)
             outline = torch.from_numpy(masks(edit.scene) | masks(edit.truth))
             for name, mask in (("outline", outline), ("box", boxed(outline))):
                 for what, clip in (("newtake", made), ("ideal", ideal)):
-                    ways = {"the edit alone": clip} | {said(*way): laid(clip, source, mask, model, *way) for way in WAYS}
+                    ways = {"the edit alone": clip} | {said(*way): laid(clip, source, mask, back, *way) for way in WAYS}
                     for way, done in ways.items():
                         rows.setdefault((name, what, way), []).append(figures(done[:], source[:], truth[:], mask))
                     seen = [source, truth, clip, *(ways[said(*way)] for way in SHOWN)]
@@ -77,8 +77,8 @@ def edit_of(edit, source, model, job) -> torch.Tensor:  # (f 3 h w)
     return torch.from_numpy(np.load(there))
 
 
-def laid(made: Video, source: Video, mask: torch.Tensor, model, grow: int, feather: int, corrected: bool) -> Video:
-    done = kept(made, source, grown(of_tensor(mask), grow), feather, partial(round_trip, model) if corrected else None)
+def laid(made: Video, source: Video, mask: torch.Tensor, back: Video, grow: int, feather: int, corrected: bool) -> Video:
+    done = kept(made, source, grown(of_tensor(mask), grow), feather, back if corrected else None)
     return Video.of(done[:], like=source)
 
 
