@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import foreign, learn, measure, tune
+from .commands import foreign, learn, measure, restore, tune
 from .commands.said import say, tell
 from .errors import BadInput
 from .options import (
@@ -57,6 +57,7 @@ app.add_typer(foreign.app)
 app.add_typer(measure.app)
 app.command()(tune.tune)
 app.command()(learn.learn)
+app.command()(restore.restore)
 
 CANCELLED = 130                                         # what typer returns after an interrupt
 

@@ -17,7 +17,7 @@ ORDER = [
     {"run", "sweep", "show"},
     {"record", "report", "captions"},
     {"methods", "metrics", "world", "datasets", "welcome"},
-    {"inversion", "tuning", "drawing"},
+    {"inversion", "tuning", "drawing", "background"},
     {"models"},
     {"attention", "words", "guidance"},
     {"levels", "video", "invitation"},
