@@ -17,9 +17,10 @@ import torch.nn.functional as F
 
 import newtake
 from newtake.background import grown, kept, of_tensor
+from newtake.edits import edited
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
-from newtake.run import edited, round_trip
+from newtake.prompts import round_trip
 from newtake.show import shown
 from newtake.track import track
 from newtake.video import Video, sheet

@@ -21,7 +21,7 @@ from newtake.levels import step
 from newtake.methods import configured
 from newtake.methods.request import request
 from newtake.metrics.pixels import psnr
-from newtake.run import round_trip
+from newtake.prompts import round_trip
 from newtake.show import shown
 from newtake.track import track
 from newtake.world import judge as judges

@@ -17,12 +17,13 @@ import torch
 
 import newtake
 from newtake.aside import aside
+from newtake.edits import edited
 from newtake.inversion import EditFriendly
 from newtake.methods import SDEdit, spelled
 from newtake.methods.configuring import values
 from newtake.metrics import statistics
 from newtake.metrics.pixels import psnr
-from newtake.run import edited, round_trip
+from newtake.prompts import round_trip
 from newtake.show import shown
 from newtake.track import track
 from newtake.video import Video, sheet

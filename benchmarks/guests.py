@@ -21,6 +21,7 @@ import torch.nn.functional as F
 import newtake
 from newtake.aside import aside
 from newtake.drawing import edges
+from newtake.edits import edited
 from newtake.guidance import cfg
 from newtake.invitation import Invitation
 from newtake.levels import noise, step
@@ -28,7 +29,6 @@ from newtake.methods import spelled
 from newtake.methods.configuring import values
 from newtake.metrics.motion import estimated
 from newtake.metrics.pixels import psnr
-from newtake.run import edited
 from newtake.show import shown
 from newtake.track import track
 from newtake.video import Video, sheet

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 import newtake
 from newtake.aside import aside
 from newtake.concepts import CAPTIONS, Pictures, configured, learn
+from newtake.edits import edited
 from newtake.methods import spelled
 from newtake.methods.configuring import values
 from newtake.metrics.pixels import psnr
-from newtake.run import edited, round_trip
+from newtake.prompts import round_trip
 from newtake.show import shown
 from newtake.track import track
 from newtake.video import Video, sheet

@@ -1,7 +1,7 @@
 """Inversions that are kept: each under a name made of all that decides its bits, so that it is made once.
 
-Entries are safe under several processes (a lock an entry, which the system lets go of when a process dies) and under kill -9: an
-inversion goes on from the last step that was kept whole.
+Entries are safe under several processes (a lock an entry, which the system lets go of when a process dies) and under kill -9:
+an inversion goes on from the last step that was kept whole.
 """
 
 from __future__ import annotations

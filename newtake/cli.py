@@ -12,20 +12,29 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import foreign, learn, measure, restore, tune
+from .commands import caches, foreign, learn, measure, restore, tune
 from .commands.said import say, tell
 from .errors import BadInput
 from .options import (
     Adapters,
+    Box,
+    CacheFolder,
     Captioner,
     Clip,
+    Cuts,
     Device,
     Download,
+    DryRun,
     Dtype,
+    Feather,
     Frames,
+    FullSize,
     Guests,
     Json,
+    KeepBackground,
+    Lossless,
     Mask,
+    MemorySize,
     Method,
     Model,
     Norms,
@@ -39,12 +48,18 @@ from .options import (
     Spared,
     Start,
     Stride,
+    Targets,
+    TargetsFile,
     Trust,
     Weights,
+    Whole,
+    Window,
     Words,
+    listed,
     numbers,
     pairs,
     pixels,
+    sides,
     typed,
     weighted,
 )
@@ -55,6 +70,7 @@ world = typer.Typer(rich_markup_mode=None, help="The miniature world: clips whos
 app.add_typer(world, name="world")
 app.add_typer(foreign.app)
 app.add_typer(measure.app)
+app.add_typer(caches.app)
 app.command()(tune.tune)
 app.command()(learn.learn)
 app.command()(restore.restore)
@@ -63,30 +79,54 @@ CANCELLED = 130                                         # what typer returns aft
 
 
 @app.command()
-def edit(clip: Clip, target: Annotated[list[str], typer.Argument(help="what it should become; several share an inversion")],
-         source: Source = None, captioner: Captioner = None,
+def edit(clip: Clip,
+         target: Annotated[list[str] | None, typer.Argument(help="what it should become; several share an inversion")] = None,
+         more: Targets = [], targets: TargetsFile = None, source: Source = None, captioner: Captioner = None,
          method: Method = "newtake", set: Settings = [], model: Model = "tiny", adapter: Adapters = [], guest: Guests = [],
          norms: Norms = None, frames: Frames = None, start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0,
-         device: Device = None, dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None,
-         weight: Weights = [], share: Shares = [], out: Out = None, download: Download = False, trust: Trust = False,
-         as_json: Json = False):
+         device: Device = None, dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, box: Box = None,
+         keep_background: KeepBackground = False, full_size: FullSize = False, feather: Feather = None,
+         weight: Weights = [], share: Shares = [], window: Window = None, memory: MemorySize = None, cache: CacheFolder = None,
+         cuts: Cuts = "edit", whole: Whole = False, lossless: Lossless = False, out: Out = None, dry_run: DryRun = False,
+         download: Download = False, trust: Trust = False, as_json: Json = False):
     """Edit a clip: what it shows becomes what the target says."""
+    from .cache import size as bytes_of
     from .invitation import spelled
-    from .record import Job
+    from .record import Background, Job
+    from .run import Way
 
     if source is not None and not source.strip():
         raise BadInput('say what the clip shows: --source "a red car on the grass"')
-    job = Job(clip, source, tuple(target), method, pairs(set, "--set"), tuple(word), tuple(spare), mask,
+    every = (*(target or []), *more, *listed(targets))
+    background = Background(keep_background, sides(box) if box else None, feather, full_size)
+    job = Job(clip, source, every, method, pairs(set, "--set"), tuple(word), tuple(spare), mask,
               numbers(weight, "--weight"), numbers(share, "--share"), model, weighted(adapter, "--adapter"),
-              tuple(map(spelled, guest)), norms, frames, start, stride, pixels(size), seed, device, dtype)
-    carry_out(job, out, as_json, download, trust, captioner)
+              tuple(map(spelled, guest)), norms, frames, start, stride, pixels(size), seed, device, dtype,
+              windows=(window, window) if window else None,
+              cuts=cuts, whole=whole, lossless=lossless, background=background)
+    way = Way(download, trust, captioner, cache, memory and bytes_of(memory, "--memory"))
+    if dry_run:
+        forecast(job, way, as_json)
+    else:
+        carry_out(job, out, as_json, way)
+
+
+def forecast(job: Any, way: Any, as_json: bool) -> None:
+    from .run import prepared
+
+    ready = prepared(job, way)
+    for note in ready.notes:
+        tell(note)
+    size, shots = "x".join(map(str, ready.clip.size)), len(ready.shots)
+    about = f"{len(ready.clip)} frames of {size}, {shots} shot{'s' * (shots > 1)}"
+    say(ready.estimate.told, as_json, "\n".join([about, *ready.estimate.lines()]))
 
 
 @app.command()
 def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit go")] = Path("runs/demo")):
     """The main job on a built-in clip with the built-in checkpoint."""
     from .record import Job
-    from .run import free_of
+    from .run import Way, free_of
     from .world.clips import video
     from .world.demo import METHOD, SCENE, SETTINGS, TARGET
 
@@ -97,7 +137,7 @@ def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit 
         raise BadInput(f"{clip.name} is there already, and no former demo is; name another --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     video(SCENE).write(clip)
-    carry_out(Job(str(clip), SCENE.caption(), (TARGET,), METHOD, SETTINGS), out, False)
+    carry_out(Job(str(clip), SCENE.caption(), (TARGET,), METHOD, SETTINGS), out, False, Way())
 
 
 @app.command()
@@ -107,14 +147,16 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
           model: Annotated[str | None, Option("--model", help="the checkpoint, where it was a folder or a file")] = None,
           adapter: Annotated[list[str], Option("--adapter", help="where an adapter is; may be repeated")] = [],
           guest: Annotated[list[str], Option("--guest", help="where a guest or its pictures are; may be repeated")] = [],
-          device: Device = None, dtype: Dtype = None, out: Out = None, download: Download = False, trust: Trust = False,
-          as_json: Json = False):
-    """Do a run again, from its run.json, and say whether the same bits came out."""
+          device: Device = None, dtype: Dtype = None, cache: CacheFolder = None, out: Out = None, download: Download = False,
+          trust: Trust = False, as_json: Json = False):
+    """Do a run again, from its run.json or from an edit that carries it, and say whether the same bits came out."""
     from .record import former, job_of
+    from .run import Way
 
     folder, told = former(run)
     job = job_of(told, folder, clip, mask, adapter, guest, model=model, device=device, dtype=dtype)
-    again = carry_out(job, out or folder.with_name(folder.name + "-again"), as_json, download, trust)
+    name = run.stem if run.is_file() and not (folder / "run.json").exists() else folder.name
+    again = carry_out(job, out or folder.with_name(f"{name}-again"), as_json, Way(download, trust, cache=cache))
     if again["model"]["sha256"] != told["model"]["sha256"]:
         tell("not the same checkpoint as before: say where that is with --model")
     elif all(here["sha256"] == there["sha256"] for here, there in zip(again["edits"], told["edits"], strict=True)):
@@ -186,20 +228,20 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
 
 # What commands share
 
-def carry_out(job: Any, out: Path | None, as_json: bool, download: bool = False, trust: bool = False,
-              captioner: str | None = None) -> dict[str, Any]:
-    from .run import new_folder, run
+def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, Any]:
+    from .run import ENDINGS, new_folder, run
     from .show import shown
 
     out = out or new_folder(job)
     with shown():
-        record = run(job, out, download, trust, captioner)
+        record = run(job, out, way)
     for note in record["notes"]:
         tell(note)
-    files = [out / edit["file"] for edit in record["edits"]]
-    tell(f"{record['clip']['frames']} frames in {sum(record['seconds'].values()):.0f} s; "
-         f"source and edit side by side: {files[0].with_stem('compare')}")
-    say(record | {"folder": str(out)}, as_json, "\n".join(map(str, files)))
+    folder = out.parent if out.suffix.lower() in ENDINGS else out
+    files = [folder / edit["file"] for edit in record["edits"]]
+    beside = "" if folder != out else f"; source and edit side by side: {files[0].with_stem('compare')}"
+    tell(f"{record['clip']['frames']} frames in {sum(record['seconds'].values()):.0f} s{beside}")
+    say(record | {"folder": str(folder)}, as_json, "\n".join(map(str, files)))
     return record
 
 

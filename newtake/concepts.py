@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput
 from .learning import STATE, asked_for, finish, finished, of_settings, readable, spelled, unfinished
+from .prompts import strange
 from .record import hash_of_frames
-from .run import strange
 
 if TYPE_CHECKING:
     from .models.unet import UNet
@@ -118,7 +118,7 @@ def learn(pictures: Pictures, out: Path, learning: ConceptLearning, model: UNet)
     from .tuning.concept import learn as steps_of
 
     asked = asked_for(model, word=pictures.word, of_kind=pictures.kind, captions=pictures.captions, size=pictures.video.size,
-                      pictures=hash_of_frames(pictures.video[:]), learning=asdict(learning))
+                      pictures=hash_of_frames(pictures.video), learning=asdict(learning))
     if there := finished(out, asked, adapter, f"for {pictures.word}"):
         return there
     concept, work = begun(model, pictures.word, pictures.kind, learning), unfinished(out)

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .edits import edited
 from .learning import STATE, asked_for, finish, finished, of_settings, readable, spelled, unfinished
+from .prompts import size_noted, stated
 from .record import hash_of_frames
-from .run import edited, size_noted, stated
 
 if TYPE_CHECKING:
     from .models.unet import UNet
@@ -58,7 +59,7 @@ def tune(clip: Video, source: str, out: Path, tuning: ClipTuning, model: UNet,
     prompts = samples.prompts if samples else [source]
     stated(source, prompts, {}, {})
     readable(model, [source, *prompts])
-    asked = asked_for(model, source=source, clip=hash_of_frames(clip[:]), frames=len(clip), size=clip.size,
+    asked = asked_for(model, source=source, clip=hash_of_frames(clip), frames=len(clip), size=clip.size,
                       tuning=asdict(tuning))
     if there := finished(out, asked, adapter, "on this clip"):
         return there

@@ -15,7 +15,10 @@ Option = typer.Option
 Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of pictures, or one picture")]
 Source = Annotated[str | None, Option("--source", help="what the clip shows; with tiny it can be read out of it")]
 Captioner = Annotated[str | None, Option("--captioner", help="who reads it: tiny, or a folder or hub id of BLIP or BLIP-2")]
-Out = Annotated[Path | None, Option("--out", help="the run folder; by default a new one in runs/")]
+Out = Annotated[Path | None, Option("--out", help="a run folder, by default a new one in runs/; or a file: .mp4 .mov .mkv .gif "
+                                    ".webp .png .jpg")]
+Targets = Annotated[list[str], Option("--target", help="one more; may be repeated")]
+TargetsFile = Annotated[Path | None, Option("--targets", metavar="FILE", help="of a text file with one on each line")]
 Method = Annotated[str, Option("--method", help="see `newtake methods`")]
 Settings = Annotated[list[str], Option("--set", metavar="NAME=VALUE", help="a setting of the method; may be repeated")]
 Model = Annotated[str, Option("--model", help="tiny, a diffusers folder, a .safetensors file, or a cached hub id")]
@@ -36,6 +39,20 @@ Spared = Annotated[list[str], Option("--spare", metavar="WORD", help="that is le
 Words = Annotated[list[str], Option("--word", metavar="WORD", help="that changes, in either prompt; by default what differs")]
 Weights = Annotated[list[str], Option("--weight", metavar="WORD=FACTOR", help="how much a word of the target counts")]
 Shares = Annotated[list[str], Option("--share", metavar="WORD=SHARE", help="of the steps, with the source's map of a word")]
+Window = Annotated[int | None, Option("--window", min=1, help="frames at once; by default as memory allows")]
+MemorySize = Annotated[str | None, Option("--memory", metavar="8G", help="that it may take; by default most of what is free")]
+CacheFolder = Annotated[str | None, Option("--cache", metavar="DIR", help="where inversions are kept; none: nowhere")]
+Cuts = Annotated[str, Option("--cuts", help="of a clip with cuts: edit each shot by itself, refuse it, or ignore them")]
+Whole = Annotated[bool, Option("--whole", help="refuse a clip that ends early or is damaged, instead of editing what is there")]
+KeepBackground = Annotated[bool, Option("--keep-background", help="outside of mask, box or words the clip, pixel for pixel")]
+FullSize = Annotated[bool, Option("--full-size", help="with --keep-background: into the clip's own pixels")]
+Feather = Annotated[int | None, Option("--feather", min=0, metavar="PX", help="pixels over which clip and edit go over into "
+                                       "each other; by default 1/64 of the shorter side")]
+Box = Annotated[str | None, Option("--box", metavar="X,Y,W,H", help="what may change: in pixels of the edit, or with points in "
+                                   "shares of it, such as 0.25,0.0,0.5,1.0")]
+Lossless = Annotated[bool, Option("--lossless", help="pixels are kept to 8 bits; not every player shows it")]
+Light = Annotated[list[str], Option("--light", metavar="NAME", help="less memory or time: see docs/memory.md; may be repeated")]
+DryRun = Annotated[bool, Option("--dry-run", help="say what it would take, and do nothing")]
 Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
 Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]
 ClipModel = Annotated[str | None, Option("--clip-model", help="a CLIP to score with: a folder or a cached hub id")]
@@ -78,3 +95,22 @@ def pixels(size: str | None) -> tuple[int, int] | None:
     if 0 in both:
         raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
     return both
+
+
+def sides(box: str) -> tuple[float, float, float, float]:
+    try:
+        x, y, w, h = (float(side) if "." in side else int(side) for side in box.split(","))
+    except ValueError:
+        raise BadInput(f"--box takes X,Y,WIDTH,HEIGHT, such as 40,20,128,96 or 0.25,0.0,0.5,1.0, not {box!r}") from None
+    return x, y, w, h
+
+
+def listed(path: Path | None) -> list[str]:
+    """The lines of a text file that say something."""
+    if path is None:
+        return []
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise BadInput(f"{path} cannot be read as a text file in UTF-8; give one with a target on each line") from wrong
+    return [line for line in lines if line]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from math import isfinite
+from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +18,23 @@ from .invitation import Invitation
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .estimate import Estimate
     from .methods.method import Method
     from .models.unet import UNet
     from .video import Video
 
-FORMAT = 1
+FORMAT = 2
+BITS = ("format", "job", "source_read_by", "clip", "model", "mask", "adapters", "guests", "edits", "versions", "machine")
+
+
+@dataclass(frozen=True)
+class Background:
+    """What of the clip stays in the edit, pixel for pixel."""
+
+    keep: bool = False                                  # all that lies outside of mask, box or words
+    box: tuple[float, float, float, float] | None = None    # x, y, width, height of what may change: pixels, or shares
+    feather: int | None = None                          # pixels over which one goes over into the other; None: 1/64 of a side
+    full_size: bool = False                             # the edit is laid into the clip's own pixels
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,11 @@ class Job:
     device: str | None = None                           # None: the best there is
     dtype: str | None = None                            # None: what the device is best at
     threads: int | None = None                          # of the processor; None: as torch finds them
+    windows: tuple[int, int] | None = None              # frames at once, inverting and editing; None: as memory allows
+    cuts: str = "edit"                                  # each shot by itself; "refuse", "ignore"
+    whole: bool = False                                 # a clip that ends early or is damaged is refused
+    lossless: bool = False                              # the edit is written so
+    background: Background = Background()
 
 
 @dataclass(frozen=True)
@@ -63,9 +80,19 @@ class Edit:
     method: Method
     evaluations: int                                    # row-passes of the denoiser
     seconds: dict[str, float]                           # by part of the work
+    inside: Tensor | None                               # (r f h w), where a target may differ from the source; None: not asked
+    inversion: dict[str, Any]                           # evaluations and seconds when it was made, and whether that was now
+
+    @property
+    def charged(self) -> tuple[int, float]:
+        """Evaluations and seconds, with those of the inversion, whenever it was made."""
+        seconds = sum(self.seconds.values())
+        if self.inversion["made_now"]:
+            return self.evaluations, seconds
+        return self.evaluations + self.inversion["evaluations"], seconds + self.inversion["seconds"]
 
 
-def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Mapping[str, str | None],
+def record(job: Job, done: Edit, estimate: Estimate, notes: list[str], hashes: Mapping[str, str | None],
            captioner: str | None = None) -> dict[str, Any]:
     """hashes: of the clip and the mask as they were read; captioner: who read the source, None: it was said."""
     import torch
@@ -73,11 +100,12 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
     from .methods.configuring import values
     from .methods.method import name_of
 
-    model = done.model
+    model, ending = done.model, ".png" if len(done.source) == 1 else ".mp4"
     names = {"clip": Path(job.clip).name, "model": said_as(job.model), "mask": job.mask and Path(job.mask).name,
              "adapters": [{"where": said_as(name), "weight": weight} for name, weight in job.adapters.items()],
              "guests": [asdict(one.with_files(said_as(one.where), one.file and said_as(one.file))) for one in job.guests]}
     method = {"method": name_of(type(done.method)), "settings": values(done.method)}
+    files = [f"edit{ending}", *(f"edit-{i}{ending}" for i in range(2, len(done.videos) + 1))]
     return {
         "format": FORMAT,
         "job": asdict(job) | method | {"norms": model.norms} | names,
@@ -92,19 +120,24 @@ def record(job: Job, done: Edit, files: list[str], notes: list[str], hashes: Map
         "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
         "seconds": done.seconds,
         "evaluations": done.evaluations,
+        "inversion": done.inversion,
         "peak_memory_mb": peak_memory(model.device.type) >> 20,
+        "estimate": estimate.told,
         "notes": notes,
     }
 
 
 def made(target: str, file: str, video: Video, source: Video) -> dict[str, Any]:
     """What is told of one edit."""
-    from .metrics.pixels import psnr
+    scores = {"psnr_to_source": likeness(video, source)}
+    return {"file": file, "target": target, "sha256": hash_of_frames(video), "scores": scores}
 
-    frames = video[:]
-    likeness = psnr(frames, source[:])
-    return {"file": file, "target": target, "sha256": hash_of_frames(frames),
-            "scores": {"psnr_to_source": round(likeness, 2) if isfinite(likeness) else None}}
+
+def likeness(video: Video, source: Video) -> float | None:
+    """PSNR, dB, of all frames together, to two digits; None where they are equal."""
+    error = sum(float((a.double() - b.double()).square().sum()) for a, b in zip(video.chunks(), source.chunks(), strict=True))
+    mean = error / (len(video) * 3 * video.size[0] * video.size[1])
+    return round(-10 * log10(mean / 4), 2) if mean else None
 
 
 def said_as(model: str) -> str:
@@ -112,13 +145,16 @@ def said_as(model: str) -> str:
     return Path(model).name if Path(model).exists() else model
 
 
-def hash_of_frames(frames: Tensor) -> str:
-    """sha256 of frames (f 3 h w) in [-1, 1] as the bytes that are written, in this order of axes."""
+def hash_of_frames(video: Video) -> str:
+    """sha256 of frames as the bytes that are written, in the order f c h w."""
     from einops import rearrange
 
     from .video import as_pixels
 
-    return sha256(rearrange(as_pixels(frames), "f h w c -> f c h w").tobytes()).hexdigest()
+    digest = sha256()
+    for some in video.chunks():
+        digest.update(rearrange(as_pixels(some), "f h w c -> f c h w").tobytes())
+    return digest.hexdigest()
 
 
 def peak_memory(device: str) -> int:
@@ -166,21 +202,45 @@ OF_JOB: dict[str, Any] = {
     "clip": str, "source": str, "targets": list, "method": str, "settings": dict, "words": list, "spared": list,
     "mask": str | None, "weights": dict, "shares": dict, "model": str, "adapters": list, "guests": list,
     "norms": str | None, "frames": int | None, "start": int, "stride": int, "size": list | None, "seed": int,
-    "device": str | None, "dtype": str | None, "threads": int | None,
+    "device": str | None, "dtype": str | None, "threads": int | None, "windows": list | None, "cuts": str, "whole": bool,
+    "lossless": bool, "background": dict,
 }
+OF_BACKGROUND: dict[str, Any] = {"keep": bool, "box": list | None, "feather": int | None, "full_size": bool}
 NEEDED: dict[str, dict[str, Any]] = {
     "job": OF_JOB, "clip": {"sha256": str}, "model": {"sha256": str, "device": str, "dtype": str}, "machine": {"threads": int},
 }
 
 
+def embedded(told: Mapping[str, Any]) -> str:
+    """What of a record a container carries: all that `rerun` needs, and nothing that another run would have otherwise."""
+    return json.dumps({name: told[name] for name in BITS}, ensure_ascii=False)
+
+
+def recorded(path: Path) -> Any:
+    """What is told of an edit in its file, or beside it; None where nothing is.  It may be a stranger's."""
+    from .video import Video
+
+    beside = path.with_suffix(".json")
+    try:
+        if beside.is_file() and path.name in [one["file"] for one in json.loads(beside.read_text("utf-8"))["edits"]]:
+            return json.loads(beside.read_text("utf-8"))
+        return json.loads(Video.read(path, 1).comment)
+    except (BadInput, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def former(run: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder and the record of a run, from the folder or a file in it.  BadInput where there is none."""
+    """The folder and the record of a run, from the folder, or from a file that was edited.  BadInput where there is none."""
     folder = (run.parent if run.is_file() else run).resolve()
     try:
-        told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        told = (run.is_file() and run.name != "run.json" and recorded(run)) or \
+            json.loads((folder / "run.json").read_text(encoding="utf-8"))
         known = told["format"] == FORMAT and set(told["job"]) == set(OF_JOB)
         known &= all(isinstance(told[part][name], kind) for part, kinds in NEEDED.items() for name, kind in kinds.items())
         job = told["job"]
+        known &= set(job["background"]) == set(OF_BACKGROUND)
+        known &= all(isinstance(job["background"][name], kind) for name, kind in OF_BACKGROUND.items())
+        known &= all(isinstance(side, int | float) for side in job["background"]["box"] or ())
         known &= isinstance(told["mask"], str | None) and (told["mask"] is None) == (job["mask"] is None)
         known &= all(isinstance(one["sha256"], str) for one in told["edits"]) and len(told["edits"]) == len(job["targets"])
         known &= all(isinstance(word, str) for name in ("targets", "words", "spared") for word in job[name])
@@ -191,11 +251,11 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
         known = known and len([Invitation(**one) for one in job["guests"]]) == len(told["guests"])
         known &= all(isinstance(one[name], str | None) for one in told["guests"] for name in ("network", "pictures"))
         known &= told["machine"]["threads"] >= 1
-        known &= [type(side) for side in told["job"]["size"] or (1, 1)] == [int, int]
+        known &= all([type(one) for one in told["job"][name] or (1, 1)] == [int, int] for name in ("size", "windows"))
     except (OSError, ValueError, KeyError, TypeError):
         known = False
     if not known:
-        raise BadInput(f"{run} is no run folder: it has no run.json that this version of newtake wrote")
+        raise BadInput(f"{run} is no run of this version of newtake: it has no run.json, nor a record in the edit itself")
     return folder, told
 
 
@@ -215,7 +275,9 @@ def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | Non
                               for one, hashes in zip(job["guests"], told["guests"], strict=True))}
     same = {"device": told["model"]["device"], "dtype": told["model"]["dtype"], "threads": told["machine"]["threads"]}
     here = {name: tuple(job[name]) for name in ("targets", "words", "spared")}
-    here |= {"size": tuple(job["size"]) if job["size"] else None}
+    here |= {name: tuple(job[name]) if job[name] else None for name in ("size", "windows")}
+    kept = job["background"]
+    here |= {"background": Background(**kept | {"box": kept["box"] and tuple(kept["box"])})}
     return Job(**job | same | here | files | {name: value for name, value in instead.items() if value is not None})
 
 

@@ -20,7 +20,8 @@ from .aside import aside
 from .errors import BadInput
 from .track import track
 
-Thing, Item = TypeVar("Thing"), TypeVar("Item")
+Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 State = Mapping[str, Tensor]
 
 
@@ -66,7 +67,8 @@ class Shelf:
             with aside(self._file(work, step)) as part:
                 save_file(kept, part)
         except (OSError, SafetensorError) as wrong:
-            raise BadInput(f"cannot keep the inversion in {self.folder}: {wrong}; make room, or name another --cache") from wrong
+            raise BadInput(f"cannot keep the inversion in {self.folder}: {wrong}; make room, or name another "
+                           "--cache") from wrong
         return state
 
     def has(self, work: str, step: int) -> bool:
@@ -137,7 +139,7 @@ def shelf() -> Shelf:
 def walk(
     work: str, items: Sequence[Item], start: Callable[[], State], move: Callable[[State, Item], State]
 ) -> Callable[[str, int], Series[Tensor]]:
-    """A state, and after every item the next, made of it and the item: all are kept, and those that are kept are not made again.
+    """A state, and after every item the next, made of it and the item: all are kept, and what is kept is not made again.
 
     Gives the series of each name that states have, from the step on that is said (0: the start).
     """

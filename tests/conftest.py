@@ -16,6 +16,11 @@ def without_gradients():
         yield
 
 
+@pytest.fixture(autouse=True)
+def cache_of_its_own(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("NEWTAKE_CACHE", str(tmp_path_factory.mktemp("inversions")))
+
+
 @pytest.fixture
 def made(tmp_path):
     """A published data set in miniature, by its layout's name: its folder."""

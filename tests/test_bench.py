@@ -10,11 +10,11 @@ from newtake import load
 from newtake.bench import ranking, rows, sets, world
 from newtake.bench.rows import Rows
 from newtake.bench.world import Plan
+from newtake.edits import edited
 from newtake.errors import BadInput
 from newtake.methods import spelled
 from newtake.metrics import SET_METRICS
 from newtake.report import html, markdown
-from newtake.run import edited
 from newtake.video.footage import as_pixels
 from newtake.world import held_out
 from newtake.world import judge as judges

@@ -23,7 +23,7 @@ from newtake.errors import BadInput
 from newtake.levels import generator, trained, wanted
 from newtake.methods.request import request
 from newtake.models.adapters.concept import write
-from newtake.run import strange_to_tiny
+from newtake.prompts import strange_to
 from newtake.tuning import Training
 from newtake.tuning.concept import ConceptLearning, Shown, begun, drawn_loss, learn
 from newtake.world import Scene
@@ -288,6 +288,6 @@ def test_with_tiny_the_word_alone_can_be_learnt():
 
 def test_a_word_that_was_learnt_is_not_strange_to_tiny():
     model, clip = newtake.load("tiny", device="cpu"), video(Scene(frames=1, size=(64, 64)))
-    assert "blub" in strange_to_tiny(["a red blub on the grass"], model, clip)[0]
+    assert "blub" in strange_to("tiny", ["a red blub on the grass"], model, clip)[0]
     taught = begun(model, "blub", "flower", replace(QUICK, rank=0)).model
-    assert strange_to_tiny(["a red blub on the grass"], taught, clip) == []
+    assert strange_to("tiny", ["a red blub on the grass"], taught, clip) == []

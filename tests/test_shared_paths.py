@@ -8,12 +8,13 @@ import torch
 from networks import drawn
 
 from newtake import load
+from newtake.cache import Memory
+from newtake.edits import Means, edited
 from newtake.inversion import INVERSIONS
 from newtake.inversion.trajectory import Trajectory
 from newtake.methods import configured, spelled
 from newtake.models.model import Text
 from newtake.models.unet import UNet
-from newtake.run import edited
 from newtake.world import Scene
 from newtake.world.clips import video
 
@@ -46,16 +47,16 @@ def test_where_the_keys_are_equal_the_paths_are(inversion):
 
 
 def test_what_was_inverted_is_taken_again_bit_for_bit():
-    clip, model, paths = video(Scene(frames=2, size=(64, 64))), load("tiny"), {}
+    clip, model, paths = video(Scene(frames=2, size=(64, 64))), load("tiny"), Memory()
     said = ("ddim", 0), ("prompt_to_prompt", 1), ("fatezero", 0), ("newtake", 1)
     given = [(spelled(name, steps=2), seed) for name, seed in said]
     for method, seed in given:
         asked = clip, "a red ball on the grass", ["a blue ball on the grass"], method, model, seed
-        alone, shared = edited(*asked), edited(*asked, paths=paths)
-        assert torch.equal(alone.videos[0][:], shared.videos[0][:]) and alone.evaluations == shared.evaluations
-    assert len(paths) == 3                              # a frame sees itself, pinned or not; itself and the middle one
-    edited(clip, "a red ball", ["a blue ball on the grass"], given[0][0], model, paths=paths)
-    assert len(paths) == 4
+        alone, shared = edited(*asked), edited(*asked, Means(paths))
+        assert torch.equal(alone.videos[0][:], shared.videos[0][:]) and alone.charged[0] == shared.charged[0]
+    assert len(paths.kept) == 3                              # a frame sees itself, pinned or not; itself and the middle one
+    edited(clip, "a red ball", ["a blue ball on the grass"], given[0][0], model, means=Means(paths))
+    assert len(paths.kept) == 4
 
 
 def test_a_mask_of_words_is_refused_whatever_was_kept():

@@ -12,13 +12,13 @@ import torch
 
 import newtake
 from newtake import drawing, world
+from newtake.edits import edited
 from newtake.guidance import cfg
 from newtake.invitation import Invitation
 from newtake.levels import noise, step
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
 from newtake.models.guests import BUILT_IN
-from newtake.run import edited
 from newtake.welcome import welcomed
 from newtake.world import Scene, classifier
 from newtake.world import judge as judges

@@ -1,6 +1,7 @@
 """A clip seen through windows is edited as the whole clip is, where frames look at nothing but themselves and fixed ones."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import networks
 import pytest
@@ -58,7 +59,7 @@ def test_windows_cover_the_clip(look, overlap):
         for f in range(1, 40):
             windows = windowed.windows(f)
             assert {i for window in windows for i in window} == set(range(f)) and all(len(w) <= size for w in windows)
-            shared = [a.stop - b.start for a, b in zip(windows, windows[1:], strict=False)]
+            shared = [a.stop - b.start for a, b in pairwise(windows)]
             assert all(n >= windowed.overlap for n in shared) and (overlap or not any(shared))
 
 

@@ -23,8 +23,8 @@ from ..metrics.networks import located
 from ..metrics.perceptual import lpips
 from ..metrics.structure import dino_keys, dinov2_objects
 from ..models.unet import UNet
+from ..prompts import native_size, round_trip
 from ..record import hash_of
-from ..run import native_size, round_trip
 from ..track import track
 from ..video import Video
 from .ranking import about, unranked

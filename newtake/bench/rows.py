@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ..aside import aside
+from ..cache import Memory, Paths
+from ..edits import Means, edited
 from ..methods.configuring import values
 from ..methods.method import Method, name_of
 from ..models.unet import UNet
 from ..record import peak_memory, versions
-from ..run import Paths, edited
 from ..video import Video, compare, sheet
 
 FORMAT = 1                                              # of edits and scores: another one begins anew
@@ -57,7 +58,7 @@ class Rows:
 
     def of(self, case: Case) -> list[dict[str, Any]]:
         """Controls, then methods, each with every seed.  Inversions that they have in common are made once."""
-        rows, paths = [row(case, name, case.scored(made), control=True) for name, made in case.controls.items()], {}
+        rows, paths = [row(case, name, case.scored(made), control=True) for name, made in case.controls.items()], Memory()
         for name, method in self.methods.items():
             rows += [row(case, name, **self.kept(case, method, seed, paths)) for seed in range(self.seeds)]
         return rows
@@ -68,10 +69,11 @@ class Rows:
                    dtype=str(self.model.dtype), device=self.model.device.type, format=FORMAT, **case.told)
         made, costs = self.out / "edits" / f"{name}.webp", self.out / "edits" / f"{name}.json"
         if not (made.exists() and costs.exists()):
-            done = edited(case.video, case.source, [case.target], method, self.model, seed, paths)
+            done = edited(case.video, case.source, [case.target], method, self.model, seed, Means(paths))
+            evaluations, seconds = done.charged
             made.parent.mkdir(parents=True, exist_ok=True)
             done.videos[0].write(made, lossless=True)
-            write(costs, json.dumps({"evaluations": done.evaluations, "seconds": round(sum(done.seconds.values()), 2),
+            write(costs, json.dumps({"evaluations": evaluations, "seconds": round(seconds, 2),
                                      "peak_memory_mb": peak_memory(self.model.device.type) >> 20}))
         scores = self.out / "rows" / f"{key(edit=name, format=FORMAT, **case.judged)}.json"
         if not scores.exists():

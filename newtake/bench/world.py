@@ -18,8 +18,8 @@ from ..methods.method import Method
 from ..metrics import METRICS, Material, scores
 from ..metrics.perceptual import LayerDistance
 from ..models.unet import UNet
+from ..prompts import round_trip
 from ..record import hash_of
-from ..run import round_trip
 from ..track import track
 from ..world import judge as judges
 from ..world import weights

@@ -31,7 +31,7 @@ def learn(pictures: Annotated[Path, typer.Argument(help="a folder of pictures of
     from ..concepts import Pictures, configured
     from ..concepts import learn as learnt
     from ..models.load import load
-    from ..run import native_size, strange_to_tiny
+    from ..prompts import native_size, strange_to
     from ..show import noted, shown
 
     given = settings(set, device, seed, steps=steps, rate=rate, rank=lora, every=every, precision=dtype)
@@ -41,7 +41,7 @@ def learn(pictures: Annotated[Path, typer.Argument(help="a folder of pictures of
     with shown(), noted(tell):
         net = load(model, device, "fp32", download=download, trust=trust)
         seen = seen if size else read(native_size(seen.video.size, net))
-        for note in strange_to_tiny(seen.of_kind(), net, seen.video) if model == "tiny" else []:
+        for note in strange_to(model, seen.of_kind(), net, seen.video):
             tell(note)
         with stoppable(out):
             told = learnt(seen, out.resolve(), learning, net)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BadInput, Note
-from ..options import Frames, Json, Option, Start, Stride
+from ..options import Frames, Json, Option, Start, Stride, sides
 from .said import say, tell
 
 if TYPE_CHECKING:
@@ -97,11 +97,3 @@ def footage(mask: Any, made: Video, source: Video, which: tuple[Any, Any, Any]) 
         frames, start, stride = which
         return Video.read(mask, frames, start, stride, size)
     return Video.read(mask, size=size)
-
-
-def sides(box: str) -> tuple[float, float, float, float]:
-    try:
-        x, y, w, h = (float(side) if "." in side else int(side) for side in box.split(","))
-    except ValueError:
-        raise BadInput(f"--box takes X,Y,WIDTH,HEIGHT, such as 40,20,128,96 or 0.25,0.0,0.5,1.0, not {box!r}") from None
-    return x, y, w, h

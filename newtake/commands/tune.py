@@ -43,7 +43,7 @@ def tune(clip: Clip, out: Out, source: Source = None, captioner: Captioner = Non
     from ..models.load import load
     from ..one_clip import Samples, configured
     from ..one_clip import tune as tuned
-    from ..run import native_size, sourced, strange_to_tiny
+    from ..prompts import native_size, sourced, strange_to
     from ..show import noted, shown
     from ..video import Video
 
@@ -59,7 +59,7 @@ def tune(clip: Clip, out: Out, source: Source = None, captioner: Captioner = Non
             tell(note)
         net = load(model, device, "fp32", download=download, trust=trust)
         seen = seen if size else read(native_size(seen.size, net))
-        for note in strange_to_tiny([source, *prompt], net, seen) if model == "tiny" else []:
+        for note in strange_to(model, [source, *prompt], net, seen):
             tell(note)
         with stoppable(out):
             told = tuned(seen, source, out.resolve(), tuning, net, Samples(samples, prompt or [source]) if samples else None)

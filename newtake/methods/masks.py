@@ -9,9 +9,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..attention.regions import Words, region, resized
-from ..shapes import Numbers, Regions, WordMaps
+from ..inversion.trajectory import Trajectory
+from ..models.model import Model
+from ..shapes import Latents, Numbers, Regions, WordMaps
 from .method import Setup
 from .request import Change, Request
+
+USUAL = 0.3                                             # of a frame's maximum, where a method has no mask of its own
+HALFWAY = 0.5                                           # share of the steps
+TINY = 1e-6
 
 
 def masked(setup: Setup, ask: Request) -> bool:
@@ -89,3 +95,23 @@ def found(change: Change, maps: list[Tensor], size: tuple[int, int], setup: Setu
     if len(maps) > 1 and not (change.source or change.target):
         inside = torch.ones_like(inside)
     return inside & ~seek(change.spared, 0)
+
+
+def where(model: Model, setup: Setup, path: Trajectory, z: Latents, ask: Request) -> Regions:
+    """Where finished targets z (r f c h w) may differ from the clip, (r f h w): inside the user's mask, or where the words are
+    that change, in the clip or in what became of it.
+
+    The network is asked once more for that: for the words of the clip and of the targets, all with the clip's noise, halfway.
+    """
+    size = z.shape[-2], z.shape[-1]
+    if ask.mask is not None:
+        return changing(setup, ask, size, None)
+    setup = setup if setup.mask is not None else replace(setup, mask=USUAL)
+    words = Words(1 + len(z), by_step=False, tokens=named(ask))
+    clean, at = path.shown(path.z[-1]), path.levels[int(HALFWAY * path.steps)]
+    noisy = path.fed_at(at) if path.steps else clean
+    noise = (noisy - at.alpha * clean) / max(at.sigma, TINY)
+    rows = torch.cat([noisy, at.alpha * z + at.sigma * noise])
+    with model.control(words):
+        model.predict(rows, at, ask.source.then(ask.targets))
+    return changed(setup, ask, [words], size)

@@ -18,6 +18,7 @@ class Counted(Wrapper):
         super().__init__(inner)
         self.evaluations = 0
         self.rows = 0                                   # the most at once
+        self.graph = False                              # whether gradients were taken
 
     def predict(
         self, z: Tensor, at: Level, text: Text, prompted: bool = True, frames: Frames | None = None
@@ -26,6 +27,7 @@ class Counted(Wrapper):
         self.evaluations += len(z)
         self.rows = max(self.rows, len(z))
         if said.out.requires_grad:
+            self.graph = True
             said.out.register_hook(self._back)
         return said
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -15,6 +15,7 @@ from .footage import RATE, UNTOLD, Colours, Footage, Size, by, fitted, small_eno
 if TYPE_CHECKING:
     from torch import Tensor
 
+CHUNK = 16                                              # frames in memory, of work that does not mind how many
 
 @dataclass(frozen=True, eq=False)
 class Video:
@@ -112,6 +113,11 @@ class Video:
         if not numbers or numbers.step < 0:
             raise IndexError(f"a slice of a Video has at least one frame and goes forwards: {which} of {len(self)} frames")
         return self.take(numbers)
+
+    def chunks(self, many: int = CHUNK) -> Iterator[Tensor]:        # (f 3 h w) each
+        """All frames, so many at a time."""
+        for first in range(0, len(self), many):
+            yield self[first:first + many]
 
     @property
     def rate(self) -> Fraction:

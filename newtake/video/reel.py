@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Reel:
-    """Frames (f 3 h w), float32, added one chunk after the other; the file has no name and goes when nobody reads it any more."""
+    """Frames (f 3 h w), float32, added one chunk after the other.  The file has no name, and goes with whoever reads it."""
 
     def __init__(self, folder: Path | None = None):     # None: the system's for temporary files
-        self.file, self.count = tempfile.TemporaryFile(dir=folder), 0
+        self.file, self.count = tempfile.TemporaryFile(dir=folder), 0   # noqa: SIM115  open as long as this lives
         self.shape: tuple[int, ...] = ()                # of a frame
 
     def add(self, frames: Tensor) -> None:

@@ -1,0 +1,142 @@
+"""One clip, one method, one network: latents in chunks, an inversion that may be there already, frames that wait on disk."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .cache import Kept, Memory, Paths
+from .errors import Note
+from .methods.masks import where
+from .methods.request import Request, request
+from .models.counted import Counted
+from .models.vae import PIXELS
+from .models.windows import Windowed
+from .prompts import size_noted, stated
+from .record import Edit, hash_of_frames
+from .track import track
+from .video.reel import Reel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .inversion.trajectory import Trajectory
+    from .methods.method import Method
+    from .models.model import Model
+    from .models.unet import UNet
+    from .video import Video
+
+
+@dataclass(frozen=True)
+class Means:
+    """What an edit is made with.  But for the order in which sums are made, nothing of it shows in the edit."""
+
+    paths: Paths = field(default_factory=Memory)        # where inversions are
+    windows: tuple[int, int] | None = None              # frames that the network sees at once: of the inversion, of the edit
+    scratch: Path | None = None                         # where frames wait until they are written; None: the system's place
+
+    def windowed(self, model: UNet, method: Method, video: Video, editing: bool) -> Windowed:
+        """windows None: all frames at once."""
+        return Windowed(model, self.windows[editing] if self.windows else len(video), method.setup.frames, model.mixed)
+
+
+def edited(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0,
+           means: Means | None = None, located: bool = False, **said: Any) -> Edit:
+    """The clip as each of the targets says; they share one inversion.
+
+    located: whether it is wanted where the targets may differ from the clip.  said: what `methods.request.request` takes.
+    """
+    means = means or Means()
+    stated(source, targets, said.get("weights") or {}, said.get("shares") or {})
+    size_noted(video, model)
+    if method.tuned and not model.temporal:
+        warnings.warn("this method is for a network that was tuned to the clip: newtake tune CLIP --out ADAPTER, and then "
+                      "--adapter ADAPTER", Note, stacklevel=2)
+    ask, seconds = request(model, source, targets, seed=seed, **said), {}
+    counted = Counted(means.windowed(model, method, video, editing=True))
+    with torch.no_grad(), inverted(video, source, method, model, ask, means, seconds) as kept:
+        with timed(seconds, "editing"):
+            z = method(counted, kept.path, ask)
+            inside = where(counted, method.setup, kept.path, z, ask) if located else None
+        with timed(seconds, "decoding"):
+            videos = tuple(decoded(model, row, video, means.scratch) for row in z)
+    evaluations = counted.evaluations + (kept.evaluations if kept.fresh else 0)
+    return Edit(videos, video, model, method, evaluations, seconds, inside, asked_of(kept))
+
+
+@contextmanager
+def inverted(video: Video, source: str, method: Method, model: UNet, ask: Request, means: Means,
+             seconds: dict[str, float]) -> Iterator[Kept]:
+    """The path of the clip, which may be there already."""
+    windowed = means.windowed(model, method, video, editing=False)
+
+    def make() -> tuple[Trajectory, int]:
+        counted = Counted(windowed)
+        with timed(seconds, "encoding"):
+            z0 = encoded(model, video)
+        with timed(seconds, "inverting"):
+            return method.invert(counted, z0, ask), counted.evaluations
+
+    with means.paths.path(key_of(video, source, method, model, ask, windowed), make, str(model.device)) as kept:
+        yield kept
+
+
+def joined(shots: Sequence[Edit], clip: Video) -> Edit:
+    """The edits of a clip's shots as one of the clip."""
+    from .video import Video
+
+    first, *others = shots
+    if not others:
+        return replace(first, source=clip)
+    seconds = {what: round(sum(one.seconds.get(what, 0.0) for one in shots), 2) for one in shots for what in one.seconds}
+    inversion = {name: sum(one.inversion[name] for one in shots) for name in ("evaluations", "seconds")}
+    return replace(first, videos=tuple(Video.joined(parts, clip) for parts in zip(*(one.videos for one in shots), strict=True)),
+                   source=clip, inside=None if first.inside is None else torch.cat([one.inside for one in shots], 1),
+                   evaluations=sum(one.evaluations for one in shots), seconds=seconds,
+                   inversion=inversion | {"made_now": all(one.inversion["made_now"] for one in shots)})
+
+
+def asked_of(kept: Kept) -> dict[str, Any]:
+    """What the inversion took when it was made, and whether that was now."""
+    return {"evaluations": kept.evaluations, "seconds": kept.seconds, "made_now": kept.fresh}
+
+
+def key_of(video: Video, source: str, method: Method, model: UNet, ask: Request, windowed: Windowed) -> Mapping[str, Any]:
+    """All that decides the bits of an inversion."""
+    window = None if len(video) <= windowed.size else [windowed.size, windowed.overlap, list(windowed.look)]
+    return {"pixels": hash_of_frames(video), "frames": len(video), "size": list(video.size), "model": model.hash,
+            "source": source, "path": repr(method.path_key(ask)), "window": window, "dtype": str(model.dtype),
+            "device": model.device.type, "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def encoded(model: Model, video: Video) -> Tensor:      # (1 f c h w)
+    many = at_once(video)
+    parts = [model.encode(video[i:i + many]) for i in track(range(0, len(video), many), "encoding")]
+    return torch.cat(parts, 1)
+
+
+def decoded(model: Model, z: Tensor, like: Video, scratch: Path | None) -> Video:
+    """Latents (f c h w) as a clip, its frames on disk."""
+    many, reel = at_once(like), Reel(scratch)
+    for some in track(z.split(many), "decoding"):
+        reel.add(model.decode(some))
+    return reel.video(like)
+
+
+def at_once(video: Video) -> int:
+    """Frames that the autoencoder is given at a time."""
+    return max(1, PIXELS // (video.size[0] * video.size[1]))
+
+
+@contextmanager
+def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[what] = round(time.monotonic() - start, 2)
