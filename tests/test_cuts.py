@@ -17,7 +17,8 @@ PLACES = (("car", "red", "grass"), ("fish", "blue", "sea"), ("ball", "yellow", "
 
 def scenes(*lengths, **fixed):
     """Frames of unlike scenes, one after the other."""
-    made = (Scene.sample(seed, object=thing, colour=colour, background=ground, frames=count, size=(64, 48), style="plain", **fixed)
+    same = {"size": (64, 48), "style": "plain"} | fixed
+    made = (Scene.sample(seed, object=thing, colour=colour, background=ground, frames=count, **same)
             for seed, (count, (thing, colour, ground)) in enumerate(zip(lengths, PLACES, strict=False)))
     return [video(scene)[:] for scene in made]
 

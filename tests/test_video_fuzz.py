@@ -36,7 +36,7 @@ class Reader:
     def __call__(self, path: Path) -> str:
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("video_fuzzed.py")), str(self.folder)], cwd=self.folder, text=True,
+                [sys.executable, Path(__file__).with_name("video_fuzzed.py"), self.folder], cwd=self.folder, text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])})
             assert self.answer(STARTING) == "ready\n"

@@ -1,10 +1,13 @@
 """Reads clips named on stdin, one a line, and says on stdout what became of each: run as a program of its own, so that what
 crashes, hangs or takes all memory is seen.  Each is written again, as edits are."""
 
+import gc
 import resource
 import sys
 import traceback
 from pathlib import Path
+
+import torch
 
 import newtake.video.footage
 import newtake.video.movie
@@ -43,11 +46,12 @@ def one_line(refused: BadInput) -> str:
 
 def main() -> None:
     newtake.video.footage.MOST_PIXELS = newtake.video.movie.MOST_PIXELS = LARGEST
-    Video.of(__import__("torch").zeros(1, 3, 8, 8)).write(Path(sys.argv[1]) / "first.mp4")     # all is loaded
+    Video.of(torch.zeros(1, 3, 8, 8)).write(Path(sys.argv[1]) / "first.mp4")     # all is loaded
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, now + ROOM))
     print("ready", flush=True)
     for line in sys.stdin:
+        gc.collect()                                    # PyAV's cycles hold threads, whose stacks count as memory
         try:
             print(tried(Path(line.rstrip("\n"))), flush=True)
         except BaseException as wrong:

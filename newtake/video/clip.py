@@ -54,8 +54,8 @@ class Video:
         path = Path(path)
         found = footage(path, None if frames is None else start + (frames - 1) * stride + 1)
         if whole and found.faults:
-            raise BadInput(f"{found.name} is not whole: {', '.join(found.faults)}; get it again, or edit what is there by "
-                           "reading it without `whole`")
+            raise BadInput(f"{found.name} is not whole: {', '.join(found.faults)}; get it again, or edit what is there "
+                           "by reading it without `whole`")
         size = size or found.size
         small_enough("the size asked for", size)
         numbers = chosen(found, frames, start, stride)
@@ -67,9 +67,7 @@ class Video:
 
     @classmethod
     def of(cls, frames: Tensor, rate: Fraction | float = RATE, like: Video | None = None) -> Video:
-        """A clip of frames (f 3 h w) in [-1, 1] in memory; `like`: whose timing, sound and colour tags it takes over, instead of
-        a rate.
-        """
+        """A clip of frames (f 3 h w) in [-1, 1] in memory; `like`: whose timing, sound and colour tags it takes, not a rate."""
         take = partial(picked, frames)
         count, _, height, width = frames.shape
         if like is None:
@@ -128,8 +126,9 @@ class Video:
         """Writes what the path's ending says: .mp4 .mov .mkv (h264), .gif, .webp, a folder of PNG (no ending), or, for a
         clip of one frame, .png or .jpg.  Returns what was changed or left out, a line each.
 
-        Count, times, colour tags and sound are kept; the sound's packets are copied where the clip covers its file.  `lossless`: .mp4 and
-        .mov in h264 RGB, .mkv in FFV1, and .webp; pixels are then kept to 8 bits.  `comment` goes into the container.
+        Count, times, colour tags and sound are kept; the sound's packets are copied where the clip covers its file.
+        `lossless`: .mp4 and .mov in h264 RGB, .mkv in FFV1, and .webp; pixels are then kept to 8 bits.  `comment` goes into the
+        container.
         Nothing is left half-written.  Raises BadInput for an ending it does not know and a place that cannot be written.
         """
         from .write import write

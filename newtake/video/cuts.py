@@ -1,8 +1,8 @@
 """Where a clip cuts from one shot to another, and whether anything moves in it.
 
-Small pictures of neighbouring frames are compared block by block, each with whatever lies near its place in the other frame: the
-remainder is what motion does not explain.  A cut's is large, and large beside those of its neighbours; a flash is undone a frame
-or two later, and so is none.  A fade is no cut.
+Small pictures of neighbouring frames are compared block by block, each with whatever lies near its place in the other frame:
+the remainder is what motion does not explain.  A cut's is large, and large beside those of its neighbours; a flash is undone a
+frame or two later, and so is none.  A fade is no cut.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def shots(video: Video) -> list[range]:
     """The numbers of the frames between hard cuts, in order; one range where there is none."""
     small = list(pictures(video))
     apart = [remainder(one, other) for one, other in pairwise(small)]
-    cuts = [at + 1 for at in range(len(apart)) if sudden(apart, at) and lasting(small, at)]
+    cuts = [at + 1 for at in range(len(apart)) if sudden(apart, at) and lasting(small, at, apart[at])]
     return [range(first, end) for first, end in pairwise([0, *cuts, len(small)])]
 
 
@@ -68,14 +68,14 @@ def sudden(apart: list[float], at: int) -> bool:
     return apart[at] >= max(LEAST, TIMES * usual)
 
 
-def lasting(small: list[Tensor], at: int) -> bool:
+def lasting(small: list[Tensor], at: int, apart: float) -> bool:
     """Whether no frame soon after is again like one before, as after a flash."""
     before, after = small[max(0, at - FLASH):at + 1], small[at + 1:at + 2 + FLASH]
-    return all(remainder(one, other) >= LEAST for one in before for other in after)
+    return all(remainder(one, other) >= apart / 2 for one in before for other in after)
 
 
 def remainder(one: Tensor, other: Tensor) -> float:     # (3 h w) each
-    """The mean difference of blocks from the likest place near theirs, of the range of pixels: the lesser of both directions."""
+    """The mean difference of blocks from the likest place near theirs, of the range of pixels: the lesser of both ways."""
     return min(unexplained(one, other), unexplained(other, one))
 
 

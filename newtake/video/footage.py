@@ -106,4 +106,31 @@ def by(size: Size) -> str:
 
 def small_enough(name: str, size: Size) -> None:
     if size[0] * size[1] > MOST_PIXELS:
-        raise BadInput(f"{name} is {by(size)}, which is too large: at most {MOST_PIXELS // 1_000_000} million pixels a picture")
+        raise BadInput(too_large(f"{name} is {by(size)}, which"))
+
+
+def too_large(what: str) -> str:
+    return f"{what} is too large: at most {MOST_PIXELS // 1_000_000} million pixels a picture"
+
+
+def claimed(head: bytes) -> Size | None:
+    """The size that a GIF or a WebP claims in its first 30 bytes; None for others.
+
+    Their readers make room for it, or give up, before they say it.  RFC 9649, sections 2.5 to 2.7.
+    """
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
+    if head[8:16] == b"WEBPVP8X":
+        return int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    if head[8:16] == b"WEBPVP8L":
+        both = int.from_bytes(head[21:25], "little")
+        return (both & 0x3FFF) + 1, (both >> 14 & 0x3FFF) + 1
+    if head[8:16] == b"WEBPVP8 ":
+        return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    return None
+
+
+def small_claim(path: Path) -> None:
+    """BadInput where a GIF or a WebP claims to be too large."""
+    with path.open("rb") as file:
+        small_enough(path.name, claimed(file.read(30)) or (0, 0))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from os import SEEK_END
 from pathlib import Path
 
 import av
@@ -21,7 +23,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ..errors import BadInput
-from .footage import MOST_PIXELS, RATE, UNTOLD, Colours, Footage, Shot, Size, said, small_enough
+from .footage import MOST_PIXELS, RATE, UNTOLD, Colours, Footage, Shot, Size, said, small_claim, small_enough
 from .pictures import TRANSPARENT, flat
 
 # A text file that calls itself .mp4 may else be a script (ffconcat, HLS) that reads other files, or the network.
@@ -49,6 +51,7 @@ def movie(path: Path, enough: int | None = None) -> Footage:
     Stops one frame after `enough`; None counts them all.
     """
     with opened(path) as container:
+        small_claim(path)
         stream = moving(path, container)
         log = Log()
         for frame in decoded(container, stream, log):
@@ -61,7 +64,7 @@ def movie(path: Path, enough: int | None = None) -> Footage:
         pixel = stream.sample_aspect_ratio or Fraction(1)
         *times, end = timed(log, stream)
         times, end = (times, end) if whole else (times[:-1], times[-1])
-        faults = (*log.faults(), *(short(times, end, log, container, stream) if whole else ()))
+        faults = (*log.faults(), *(short(path, times, end, log, container, stream) if whole else ()))
         return Footage(
             path.name, partial(shots, path, pixel), tuple(times), end, log.upright(pixel), whole,
             (*log.notes(pixel), *told(container, stream), *faults), path if container.streams.audio else None, faults,
@@ -161,15 +164,34 @@ def told(container: InputContainer, stream: VideoStream) -> Iterator[str]:
         yield "its transparency is not read"
 
 
-def short(times: Sequence[Fraction], end: Fraction, log: Log, container: InputContainer, stream: VideoStream) -> Iterator[str]:
+def short(path: Path, times: Sequence[Fraction], end: Fraction, log: Log, container: InputContainer,
+          stream: VideoStream) -> Iterator[str]:
     """Whether the file ends before it said it would."""
     silent = not container.streams.audio and container.duration
     missing = stream.frames - log.packets if stream.frames else 0
-    seconds = Fraction(container.duration or 0, av.time_base) - (end - times[0])
+    own, shown = lasts(stream), end - times[0]
+    seconds, spare = Fraction(container.duration or 0, av.time_base) - shown, Fraction(1, 2)
+    if own:                                             # some count it from 0, some from the first frame
+        seconds, spare = own - max(end, shown), shown / len(times) * Fraction(3, 2)
     if missing > 0:
         yield f"ends early: {missing} of {stream.frames} frames are missing"
-    elif silent and not stream.frames and seconds > Fraction(1, 2):
+    elif (own or silent) and not stream.frames and seconds > spare:
         yield f"ends early: {float(seconds):.1f} seconds are missing"
+    elif container.format.name == "gif" and not closed(path):
+        yield "ends early: frames are missing, and a gif does not say how many"
+
+
+def closed(path: Path) -> bool:
+    """Whether a GIF ends with its trailer."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 1024), SEEK_END)
+        return file.read().rstrip(b"\0").endswith(b";")
+
+
+def lasts(stream: VideoStream) -> Fraction:
+    """Seconds, as mkv and webm tell them of one stream; 0: not told."""
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""), re.ASCII)
+    return int(told[1]) * 3600 + int(told[2]) * 60 + Fraction(told[3]) if told else Fraction(0)
 
 
 def timed(log: Log, stream: VideoStream) -> list[Fraction]:
@@ -230,12 +252,17 @@ def shots(path: Path, pixel: Fraction) -> Iterator[Shot]:
         stream, turn, size = moving(path, container), None, None
         for frame in decoded(container, stream, Log()):
             turn, size = turn or turned(frame), size or (frame.width, frame.height)
-            yield partial(drawn, frame, turn, square(size, pixel))
+            yield partial(drawn, path.name, frame, turn, square(size, pixel))
 
 
-def drawn(frame: VideoFrame, turn: Turn, size: Size) -> Image.Image:
+def drawn(name: str, frame: VideoFrame, turn: Turn, size: Size) -> Image.Image:
     """The frame as it is meant to be seen."""
-    image = flat(Image.fromarray(pixels(frame, "rgba" if has_alpha(frame) else "rgb24")))
+    try:
+        image = flat(Image.fromarray(pixels(frame, "rgba" if has_alpha(frame) else "rgb24")))
+    except FFmpegError as error:
+        if isinstance(error, OSError):                  # no memory, no threads: not the clip's fault
+            raise
+        raise BadInput(f"{name} says its colours in a way that cannot be read; convert it to h264 in yuv420p") from error
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS)
     return image.transpose(TURNS[turn]) if turn in TURNS else image

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import BadInput
-from .footage import RATE, Footage, Shot, Size, by, small_enough
+from .footage import RATE, Footage, Shot, Size, by, small_claim, small_enough, too_large
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")        # what Pillow may try; others start programs (EPS) or open other files
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -116,11 +116,14 @@ def measured(file: Path, notes: list[str]) -> Size:
 def opened(path: Path) -> Iterator[Image.Image]:
     """A picture whose reading, inside, fails with BadInput."""
     try:
+        small_claim(path)
         with Image.open(path, formats=FORMATS) as image:
             small_enough(path.name, image.size)
             yield image
     except BadInput:
         raise
+    except Image.DecompressionBombError as error:
+        raise BadInput(too_large(path.name)) from error
     except Exception as error:                          # Pillow's readers raise whatever comes
         raise BadInput(f"{path.name} cannot be read as a picture: it is damaged, or not {', '.join(FORMATS)}") from error
 

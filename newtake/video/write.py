@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.error import FFmpegError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
@@ -22,7 +24,7 @@ from PIL import Image
 from ..aside import aside, free
 from ..errors import BadInput
 from ..track import track
-from .footage import Colours, Size, as_pixels, said
+from .footage import Colours, Size, as_pixels, by, said
 from .movie import EXACT
 from .tracks import Clock, recorded
 
@@ -48,6 +50,7 @@ class Coding:
     header: dict[str, str] = field(default_factory=dict)
     clock: int | None = None                            # ticks a second; None: as the times need
     speaks: bool = True                                 # holds sound and a comment
+    widest: int = 16384                                 # pixels of a side at most
 
 
 CODINGS = {                                             # (ending, lossless)
@@ -56,11 +59,11 @@ CODINGS = {                                             # (ending, lossless)
     (".mov", False): Coding("mov", "libx264", "yuv420p", X264, INDEX_FIRST),
     (".mov", True): Coding("mov", "libx264rgb", "rgb24", X264 | {"crf": "0"}, INDEX_FIRST),
     (".mkv", False): Coding("matroska", "libx264", "yuv420p", X264, clock=1000),
-    (".mkv", True): Coding("matroska", "ffv1", "bgr0", clock=1000),
-    (".gif", False): Coding("gif", "gif", "pal8", clock=100, speaks=False),
+    (".mkv", True): Coding("matroska", "ffv1", "bgr0", clock=1000, widest=65535),
+    (".gif", False): Coding("gif", "gif", "pal8", clock=100, speaks=False, widest=65535),
     # FFmpeg's libwebp, not libwebp_anim, nor Pillow: those make one frame of two that are equal.
-    (".webp", False): Coding("webp", "libwebp", "bgra", {"quality": "90"}, {"loop": "0"}, 1000, False),
-    (".webp", True): Coding("webp", "libwebp", "bgra", {"lossless": "1"}, {"loop": "0"}, 1000, False),
+    (".webp", False): Coding("webp", "libwebp", "bgra", {"quality": "90"}, {"loop": "0"}, 1000, False, 16383),
+    (".webp", True): Coding("webp", "libwebp", "bgra", {"lossless": "1"}, {"loop": "0"}, 1000, False, 16383),
 }
 
 
@@ -96,6 +99,8 @@ def write_folder(video: Video, part: Path, ending: str, lossless: bool, comment:
 def write_still(video: Video, part: Path, ending: str, lossless: bool, comment: str) -> tuple[str, ...]:
     if len(video) > 1:
         raise BadInput(f"{len(video)} frames do not fit in one {ending}: use .mp4, or a name without ending for a folder")
+    if ending != ".png":
+        narrow_enough(video.size, ending, 65500)
     kind, options = ("PNG", {}) if ending == ".png" else ("JPEG", {"quality": 95, "subsampling": 0})
     Image.fromarray(next(pictures(video))).save(part, kind, **options)
     return left_out(video, comment, ending)
@@ -105,7 +110,8 @@ def write_movie(video: Video, part: Path, ending: str, lossless: bool, comment: 
     coding = CODINGS[ending, lossless]
     size = even(video.size) if coding.pixels == "yuv420p" else video.size
     options = {"fflags": "+bitexact", **coding.header}
-    with (recorded(video.audio if coding.speaks and video.covers_clip else None) as sound,
+    narrow_enough(size, ending, coding.widest)
+    with (recorded(video.audio if coding.speaks and video.covers_clip else None) as sound, encoding(ending),
           av.open(f"file:{part.absolute()}", "w", format=coding.container, options=options) as container):
         if coding.speaks and comment:
             container.metadata["comment"] = comment
@@ -122,6 +128,22 @@ def write_movie(video: Video, part: Path, ending: str, lossless: bool, comment: 
         mux(container, sound.until(None))
     unsaid = left_out(video, "" if coding.speaks else comment, ending, coding.speaks)
     return (*said("edges repeated to make the size even:", video.size, size), *clock.notes, *unheard, *unsaid)
+
+
+def narrow_enough(size: Size, ending: str, widest: int) -> None:
+    if max(size) > widest:
+        raise BadInput(f"{by(size)} is too large for {ending}, which holds {widest} pixels a side; write a folder of pictures")
+
+
+@contextmanager
+def encoding(ending: str) -> Iterator[None]:
+    """What FFmpeg refuses inside is BadInput; what the system does is an OSError that no reader takes for its own."""
+    try:
+        yield
+    except FFmpegError as wrong:
+        if isinstance(wrong, OSError):
+            raise OSError(wrong.errno, wrong.strerror) from wrong
+        raise BadInput(f"cannot write a {ending} of this clip: {wrong.strerror}; try .mkv, or a folder of pictures") from wrong
 
 
 def opened_stream(container: OutputContainer, coding: Coding, size: Size, rate: Fraction, clock: Clock,
