@@ -1,13 +1,13 @@
 """What every method costs at equal steps: `python benchmarks/speed.py`.
 
-On the built-in checkpoint, and on a random network of Stable Diffusion 1.5's shape, inversion and edit apart.  `row-passes`: rows
-through the network, a way back counted as two.  `outside`: share of the time in which neither the network nor its way back runs;
-what controls do inside attention is counted to the network.  Below: a guided step of one row in two calls and in one of twice the
-batch, and a pass with self-attention fused and with its maps made.  Nothing here says how good an edit is.
+On the built-in checkpoint, and on a random network of Stable Diffusion 1.5's shape, inversion and edit apart.  `row-passes`:
+rows through the network, a way back counted as two.  `outside`: share of the time in which neither the network nor its way back
+runs; what controls do inside attention is counted to the network.  Below: a guided step of one row, in two calls and in one of
+twice the batch, and a pass with self-attention fused and with its maps made.  Nothing here says how good an edit is.
 
-On the CPU: tiny, 8 frames, 10 steps, and the SD 1.5 shape at 256 pixels, 2 frames, 2 steps; some 20 minutes on two cores.  On a
-GPU (--device cuda, the default where there is one): the shape at 512 pixels, 8 and 32 frames, bf16, with peak memory above the
-loaded network; written to benchmarks/results, as it is on the CPU with --save.
+On the CPU: tiny, 8 frames, 10 steps, and the SD 1.5 shape at 256 pixels, 2 frames, 2 steps.  On a GPU (--device cuda, the
+default where there is one): the shape at 512 pixels, 8 and 32 frames, bf16, with peak memory above the loaded network; written
+to benchmarks/results, as it is on the CPU with --save.
 """
 
 import argparse
@@ -127,7 +127,8 @@ def section(job: Job, methods: Sequence[str]) -> str:
     print(f"{job.title}: a first pass", file=sys.stderr)
     passes(subject, clock, 1)                           # kernels are loaded, and memory is taken, the first time
     lines = [f"\n## {job.title}, {job.steps} steps\n",
-             "| method | inverting: row-passes | seconds | GiB | editing: row-passes | seconds | GiB | outside |", "|---" * 8 + "|"]
+             "| method | inverting: row-passes | seconds | GiB | editing: row-passes | seconds | GiB | outside |",
+             "|---" * 8 + "|"]
     for name in methods:
         print(f"{job.title}: {name}", file=sys.stderr)
         lines.append(f"| {name} | {' | '.join(costs(name, subject, clock, job.steps))} |")
