@@ -4,6 +4,7 @@ They share nothing with the package but a network, its levels and what is asked.
 """
 
 from dataclasses import dataclass, field
+from math import log
 
 import torch
 import torch.nn.functional as F
@@ -76,6 +77,8 @@ class Processor:
         if not cross:
             middle = (len(k) - 1) // 2
             k, v = (torch.stack([torch.cat([frame, z[middle]], 1) for frame in z]) for z in (k, v))
+        if self.oracle.most is not None and q.shape[2] > self.oracle.most:
+            return attn.to_out[0](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         p = self.oracle.hook((q @ k.mT * attn.scale).softmax(-1), self.name, cross)
         return attn.to_out[0]((p @ v).transpose(1, 2).flatten(2))
 
@@ -93,6 +96,7 @@ class StoredMaps:
     blend: bool
     guidance: float = 7.5
     fuse: bool = True                                   # the mask is for self-attention as well
+    most: int | None = None                             # sites of more query tokens are left alone; None: none are
     z: list[Tensor] = field(default_factory=list)       # the path, noise first
     store: list[Maps] = field(default_factory=list)
 
@@ -135,7 +139,7 @@ class StoredMaps:
         source, share = self.store[i][layer], (i + 1) / (len(self.levels) - 1)
         if layer[1]:
             taught = change.edit(source, p, self.levels[i])
-            until = torch.full(p.shape[-1:], self.cross_until)
+            until = torch.full(p.shape[-1:], self.cross_until, device=p.device)
             since = torch.zeros_like(until)
             for token, (first, last) in change.shares.items():
                 since[token], until[token] = first, last
@@ -158,6 +162,24 @@ class StoredMaps:
         heat = sum(p.mean(1)[..., list(tokens)].sum(-1) for p in maps) / len(maps)  # (f n)
         high, wide = self.z[0].shape[-2:]
         heat = heat.reshape(-1, 1, high, wide)
+        heat = F.max_pool2d(heat, 3, 1, 1) if pooled else heat
+        heat = F.interpolate(heat, (h, w))[:, 0]
+        return heat / heat.amax((1, 2), True) > self.mask
+
+
+class OfAnySize(StoredMaps):
+    """For networks with cross-attention of more query tokens than 16x16, too."""
+
+    def near(self, maps: Maps) -> list[Tensor]:
+        crosses = [p for (_, cross), p in maps.items() if cross]
+        far = lambda p: (abs(log(p.shape[2] / 256)), p.shape[2])
+        return [p for p in crosses if far(p) == min(map(far, crosses))]
+
+    def blob(self, maps: list[Tensor], tokens: tuple[int, ...], h: int, w: int, pooled: bool = True) -> Tensor:
+        heat = sum(p.mean(1)[..., list(tokens)].sum(-1) for p in maps) / len(maps)  # (f n)
+        high, wide = self.z[0].shape[-2:]
+        half = round((high * wide / heat.shape[1]) ** 0.5)
+        heat = heat.reshape(-1, 1, high // half, wide // half)
         heat = F.max_pool2d(heat, 3, 1, 1) if pooled else heat
         heat = F.interpolate(heat, (h, w))[:, 0]
         return heat / heat.amax((1, 2), True) > self.mask
