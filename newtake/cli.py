@@ -104,7 +104,7 @@ def edit(clip: Clip,
               tuple(map(spelled, guest)), norms, frames, start, stride, pixels(size), seed, device, dtype,
               windows=(window, window) if window else None,
               cuts=cuts, whole=whole, lossless=lossless, background=background)
-    way = Way(download, trust, captioner, cache, memory and bytes_of(memory, "--memory"))
+    way = Way(download, trust, captioner, cache, bytes_of(memory, "--memory") if memory else None)
     if dry_run:
         forecast(job, way, as_json)
     else:
@@ -115,6 +115,7 @@ def forecast(job: Any, way: Any, as_json: bool) -> None:
     from .run import prepared
 
     ready = prepared(job, way)
+    assert ready.estimate is not None
     for note in ready.notes:
         tell(note)
     size, shots = "x".join(map(str, ready.clip.size)), len(ready.shots)

@@ -96,9 +96,10 @@ def joined(shots: Sequence[Edit], clip: Video) -> Edit:
     if not others:
         return replace(first, source=clip)
     seconds = {what: round(sum(one.seconds.get(what, 0.0) for one in shots), 2) for one in shots for what in one.seconds}
+    inside = [one.inside for one in shots if one.inside is not None]
     inversion = {name: sum(one.inversion[name] for one in shots) for name in ("evaluations", "seconds")}
     return replace(first, videos=tuple(Video.joined(parts, clip) for parts in zip(*(one.videos for one in shots), strict=True)),
-                   source=clip, inside=None if first.inside is None else torch.cat([one.inside for one in shots], 1),
+                   source=clip, inside=torch.cat(inside, 1) if inside else None,
                    evaluations=sum(one.evaluations for one in shots), seconds=seconds,
                    inversion=inversion | {"made_now": all(one.inversion["made_now"] for one in shots)})
 

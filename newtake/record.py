@@ -255,7 +255,7 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         known = False
     if not known:
-        raise BadInput(f"{run} is no run of this version of newtake: it has no run.json, nor a record in the edit itself")
+        raise BadInput(f"{run} is no run folder, nor an edit that says how it was made, of this version of newtake")
     return folder, told
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from .video import Video
 
 FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
-ENDINGS = (".mp4", ".mov", ".mkv", ".gif", ".webp", ".png", ".jpg", ".jpeg")        # of one file instead of a run folder
+CARRYING = (".mp4", ".mov", ".mkv")                     # files that hold what is told of them
+ENDINGS = (*CARRYING, ".gif", ".webp", ".png", ".jpg", ".jpeg")         # of one file instead of a run folder
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
         ready = prepared(job, way)
+        assert ready.estimate is not None
         out.parent.mkdir(parents=True, exist_ok=True)
         done = carried_out(ready, way, out.parent)
     notes = [*ready.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
@@ -315,6 +317,8 @@ def written_file(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dict[
         made["file"] = out.name if i == 1 else f"{out.stem}-{i}{out.suffix}"
     for video, made in zip(done.videos, told["edits"], strict=True):
         said += video.write(out.with_name(made["file"]), job.lossless, embedded(told))
+    if out.suffix.lower() in CARRYING:
+        return {**told, "notes": [*told["notes"], *dict.fromkeys(said)]}
     with aside(out.with_suffix(".json")) as part:
         return kept_record(told, said, part)
 

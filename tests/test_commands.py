@@ -147,7 +147,7 @@ def test_methods_are_listed_with_their_settings(capsys):
     (["demo", "--out", "CLIP/run"], "cannot write"),
     (["demo", "--out", "/"], "holds other things"),
     (["edit", "CLIP", TARGET + " " + "on the grass " * 12, "--source", SOURCE], "lost"),
-    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "cannot write"),
+    (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP"], "is no edit of newtake"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "CLIP/run"], "cannot write"),
     (["edit", "CLIP", TARGET, "--source", SOURCE, "--out", "/proc/run"], "cannot write"),
     (["edit", "CLIP", TARGET + "\udcff", "--source", SOURCE], "not UTF-8"),

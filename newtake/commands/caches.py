@@ -57,7 +57,7 @@ def invert(clip: Clip, source: Source = None, captioner: Captioner = None, metho
     job = Job(clip, source, (), method, pairs(set, "--set"), model=model, adapters=weighted(adapter, "--adapter"),
               guests=tuple(map(spelled, guest)), norms=norms, frames=frames, start=start, stride=stride, size=pixels(size),
               seed=seed, device=device, dtype=dtype, windows=(window, window) if window else None)
-    way = Way(download, trust, captioner, cache, memory and bytes_of(memory, "--memory"))
+    way = Way(download, trust, captioner, cache, bytes_of(memory, "--memory") if memory else None)
     with noted(tell), shown():
         told = fill(job, way)
     there = "" if told["made_now"] else "; it was there"

@@ -22,13 +22,16 @@ WIDE, BLOCK, REACH = 32, 4, 3                           # pixels: of the small p
 LEAST = 0.03                                            # of the range of pixels: a smaller remainder is no cut
 TIMES = 2.0                                             # the neighbours' remainder, so many times of which is a cut
 AROUND = 6                                              # neighbours on each side
+FEWEST = 6                                              # frames: among fewer nothing says what is usual
 FLASH = 2                                               # frames after which a flash is over
 NOISE = 4 / 255                                         # difference of pixels, of the range, up to which nothing moves
 HELD = 1 << 22                                          # pixels in memory at a time
 
 
 def shots(video: Video) -> list[range]:
-    """The numbers of the frames between hard cuts, in order; one range where there is none."""
+    """The numbers of the frames between hard cuts, in order; one range where there is none, or too few frames to tell."""
+    if len(video) < FEWEST:
+        return [range(len(video))]
     small = list(pictures(video))
     apart = [remainder(one, other) for one, other in pairwise(small)]
     cuts = [at + 1 for at in range(len(apart)) if sudden(apart, at) and lasting(small, at, apart[at])]
