@@ -57,7 +57,7 @@ def made(name: str, model: UNet) -> UNet:
 def test_it_says_what_the_plain_one_says(name, norms):
     plain, lighter = model(norms), made(name, model(norms))
     far = relative(said(lighter), said(plain))
-    assert far <= NEAR[name] and (far > 0) == (name == "fp8" or far > 0)
+    assert far <= NEAR[name] and (name != "fp8" or far > 0)
     assert torch.equal(said(lighter), said(lighter))
     assert (lighter.dtype, lighter.device) == (plain.dtype, plain.device)
     assert (lighter.hash == plain.hash) == (name != "fp8")
@@ -104,12 +104,14 @@ def test_compiled_parts_are_plain_where_somebody_listens(monkeypatch):
         assert said(copied).abs().max() == 0 and torch.equal(said(quick), said(plain))
 
 
-def test_tiles(sd1):
+def test_tiles(sd1, monkeypatch):
     """Pictures as large as a tile are as they were; larger ones are near."""
+    monkeypatch.setattr(light, "TILE", 32)
     plain, tiled = (newtake.load(sd1, device="cpu") for _ in range(2))
+    tiled.vae.net.tile_sample_min_size = 16
     lighten(tiled, ["tiling"])
-    side, net = 32, tiled.vae.net
-    net.tile_sample_min_size, net.tile_latent_min_size = side, side // tiled.factor
+    assert tiled.vae.net.tile_latent_min_size * tiled.factor == 32
+    side = tiled.vae.net.tile_sample_min_size
     small, large = (torch.nn.functional.interpolate(drawn(1, 3, 4, 4), (side, many * side), mode="bicubic").float().clamp(-1, 1)
                     for many in (1, 2))
     assert torch.equal(tiled.encode(small), plain.encode(small))

@@ -1,5 +1,7 @@
 """Previews, by every method; they change nothing and cost nothing."""
 
+import warnings
+
 import networks
 import pytest
 import torch
@@ -13,6 +15,7 @@ from newtake.methods import METHODS, configured
 from newtake.models.counted import Counted
 from newtake.models.unet import UNet
 from newtake.models.watched import Watched, preview_file, tiny_decoder
+from newtake.track import track, watched
 
 STEPS, Z0 = 3, drawn(1, 3, 4, 4, 6).float()
 DECODE = lambda z: z[:, :3] / 8                         # a stand-in for an autoencoder
@@ -27,7 +30,10 @@ def test_every_method_shows_every_step_and_costs_no_more(name):
     method, ask = configured(name, steps=STEPS, inversion="ddim", mask=0.5), asked("sd1")
     plain, model, seen = Counted(network()), Counted(network()), []
     path = method.invert(model, Z0, ask)
-    shown = method(Watched(model, lambda step, of, picture: seen.append((step, of, picture)), decode=DECODE), path, ask)
+    seeing = Watched(model, lambda step, of, picture: seen.append((step, of, picture)), decode=DECODE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shown = method(seeing, path, ask)
     expected = edited(plain, method, ask, Z0)
     assert torch.equal(shown, expected) and model.evaluations == plain.evaluations
     of = seen[-1][1]
@@ -53,10 +59,16 @@ def test_the_guided_answer_of_the_last_row_is_shown_every_so_often():
 
 def test_several_frames_small():
     seen, inner = [], network()
-    sizes = []
-    model = Watched(inner, lambda *what: seen.append(what), count=2, decode=lambda z: (sizes.append(z.shape), z[:, :3])[1])
-    model.predict(drawn(1, 4, 4, 40, 80).float(), inner.levels(2)[0], networks.asked().source)
-    assert sizes == [(2, 4, 16, 32)] and seen[0][2].shape == (3, 16, 64)
+    sizes, told = [], []
+
+    def decode(z):
+        sizes.extend(some.shape for some in track([z], "decoding"))
+        return z[:, :3]
+
+    model = Watched(inner, lambda *what: seen.append(what), count=2, decode=decode)
+    with watched(lambda *what: told.append(what)):
+        model.predict(drawn(1, 4, 4, 40, 80).float(), inner.levels(2)[0], networks.asked().source)
+    assert sizes == [(2, 4, 16, 32)] and seen[0][2].shape == (3, 16, 64) and not told
     with pytest.raises(BadInput, match="not of 0 in every 1"):
         Watched(inner, lambda *_: None, count=0)
 

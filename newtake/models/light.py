@@ -21,6 +21,7 @@ from .unet import UNet
 
 EIGHT = torch.float8_e4m3fn
 KEPT = ("norm", "conv_in", "conv_out", "time_emb", "add_embedding")     # not in 8 bits: little memory, and much depends on them
+TILE = 512                                              # pixels along a tile's side, at least: of smaller ones the seams show
 SHAPES = 64                                             # that one function is compiled for; torch's own limit is 8
 PARTS: tuple[type[nn.Module], ...] = (FeedForward, ResnetBlock2D)       # what is compiled
 APART = {"compile": ("fp8", "offload")}                 # what torch cannot compile through: hooks that swap weights
@@ -56,7 +57,10 @@ def denoisers(model: UNet) -> list[Any]:
 def tiling(model: UNet) -> None:
     """the autoencoder works on tiles that overlap: less memory for large pictures, a little off at their seams"""
     assert model.vae is not None
-    model.vae.net.enable_tiling()
+    net = model.vae.net
+    net.tile_sample_min_size = max(net.tile_sample_min_size, TILE)
+    net.tile_latent_min_size = net.tile_sample_min_size // model.factor
+    net.enable_tiling()
 
 
 def channels_last(model: UNet) -> None:

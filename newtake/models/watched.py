@@ -18,6 +18,7 @@ from ..attention.features import Features
 from ..errors import BadInput
 from ..guidance import Guidance
 from ..levels import Level, Prediction
+from ..track import watched
 from ..words import Tokenizer
 from .folder import config, pretrained
 from .model import ALL, Model, Text
@@ -78,7 +79,8 @@ class Watched(Model):
         high, wide = some.shape[-2:]
         share = min(1.0, SIDE / max(high, wide))
         small = F.interpolate(some, (max(1, round(high * share)), max(1, round(wide * share))), mode="area")
-        return rearrange(self.pictures(small).float().clamp(-1, 1).cpu(), "f c h w -> c h (f w)")
+        with watched(lambda what, done, of: None):      # its decoding is no part of the work that is told
+            return rearrange(self.pictures(small).float().clamp(-1, 1).cpu(), "f c h w -> c h (f w)")
 
     def levels(self, steps: int) -> list[Level]:
         return self.inner.levels(steps)
