@@ -1,6 +1,6 @@
 """Cuts found, missed and seen where none is: `python benchmarks/cuts.py`.
 
-Clips of the world, three scenes joined each (hard cuts), the same scenes on the same ground (the hardest cuts there are), scenes
+Clips of the world: three scenes joined each (hard cuts), the same on the same ground (the hardest cuts there are), scenes
 alone (motion), with every third frame (fast motion), faded from one to the next, and with a flash.  Results on stdout, as one
 JSON object.
 """

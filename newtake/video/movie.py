@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from errno import EAGAIN, ENOMEM
 from fractions import Fraction
 from functools import partial
 from os import SEEK_END
@@ -260,7 +261,7 @@ def drawn(name: str, frame: VideoFrame, turn: Turn, size: Size) -> Image.Image:
     try:
         image = flat(Image.fromarray(pixels(frame, "rgba" if has_alpha(frame) else "rgb24")))
     except FFmpegError as error:
-        if isinstance(error, OSError):                  # no memory, no threads: not the clip's fault
+        if error.errno in (EAGAIN, ENOMEM):             # no threads, no memory: not the clip's fault
             raise
         raise BadInput(f"{name} says its colours in a way that cannot be read; convert it to h264 in yuv420p") from error
     if image.size != size:
