@@ -22,6 +22,7 @@ from .options import (
     Captioner,
     Clip,
     Cuts,
+    Decoder,
     Device,
     Download,
     DryRun,
@@ -32,6 +33,7 @@ from .options import (
     Guests,
     Json,
     KeepBackground,
+    Light,
     Lossless,
     Mask,
     MemorySize,
@@ -40,6 +42,7 @@ from .options import (
     Norms,
     Option,
     Out,
+    Preview,
     Seed,
     Settings,
     Shares,
@@ -87,7 +90,8 @@ def edit(clip: Clip,
          device: Device = None, dtype: Dtype = None, word: Words = [], spare: Spared = [], mask: Mask = None, box: Box = None,
          keep_background: KeepBackground = False, full_size: FullSize = False, feather: Feather = None,
          weight: Weights = [], share: Shares = [], window: Window = None, memory: MemorySize = None, cache: CacheFolder = None,
-         cuts: Cuts = "edit", whole: Whole = False, lossless: Lossless = False, out: Out = None, dry_run: DryRun = False,
+         cuts: Cuts = "edit", whole: Whole = False, lossless: Lossless = False, light: Light = [],
+         preview: Preview = None, preview_decoder: Decoder = None, out: Out = None, dry_run: DryRun = False,
          download: Download = False, trust: Trust = False, as_json: Json = False):
     """Edit a clip: what it shows becomes what the target says."""
     from .cache import size as bytes_of
@@ -103,8 +107,9 @@ def edit(clip: Clip,
               numbers(weight, "--weight"), numbers(share, "--share"), model, weighted(adapter, "--adapter"),
               tuple(map(spelled, guest)), norms, frames, start, stride, pixels(size), seed, device, dtype,
               windows=(window, window) if window else None,
-              cuts=cuts, whole=whole, lossless=lossless, background=background)
-    way = Way(download, trust, captioner, cache, bytes_of(memory, "--memory") if memory else None)
+              cuts=cuts, whole=whole, lossless=lossless, background=background, light=tuple(light))
+    way = Way(download, trust, captioner, cache, bytes_of(memory, "--memory") if memory else None,
+              preview, preview_decoder)
     if dry_run:
         forecast(job, way, as_json)
     else:
@@ -126,8 +131,9 @@ def forecast(job: Any, way: Any, as_json: bool) -> None:
 @app.command()
 def demo(out: Annotated[Path, Option("--out", help="where the clip and the edit go")] = Path("runs/demo")):
     """The main job on a built-in clip with the built-in checkpoint."""
+    from .outputs import free_of
     from .record import Job
-    from .run import Way, free_of
+    from .run import Way
     from .world.clips import video
     from .world.demo import METHOD, SCENE, SETTINGS, TARGET
 
@@ -151,7 +157,7 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
           device: Device = None, dtype: Dtype = None, cache: CacheFolder = None, out: Out = None, download: Download = False,
           trust: Trust = False, as_json: Json = False):
     """Do a run again, from its run.json or from an edit that carries it, and say whether the same bits came out."""
-    from .record import former, job_of
+    from .former import former, job_of
     from .run import Way
 
     folder, told = former(run)
@@ -230,7 +236,8 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
 # What commands share
 
 def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, Any]:
-    from .run import ENDINGS, new_folder, run
+    from .outputs import new_folder, one_file
+    from .run import run
     from .show import shown
 
     out = out or new_folder(job)
@@ -238,7 +245,7 @@ def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, 
         record = run(job, out, way)
     for note in record["notes"]:
         tell(note)
-    folder = out.parent if out.suffix.lower() in ENDINGS else out
+    folder = out.parent if one_file(out) else out
     files = [folder / edit["file"] for edit in record["edits"]]
     beside = "" if folder != out else f"; source and edit side by side: {files[0].with_stem('compare')}"
     tell(f"{record['clip']['frames']} frames in {sum(record['seconds'].values()):.0f} s{beside}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ class Means:
     paths: Paths = field(default_factory=Memory)        # where inversions are
     windows: tuple[int, int] | None = None              # frames that the network sees at once: of the inversion, of the edit
     scratch: Path | None = None                         # where frames wait until they are written; None: the system's place
+    watch: Callable[[Model], Model] = lambda model: model   # what is put around the model while it edits
 
     def windowed(self, model: UNet, method: Method, video: Video, editing: bool) -> Windowed:
         """windows None: all frames at once."""
@@ -63,7 +64,7 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
     counted = Counted(means.windowed(model, method, video, editing=True))
     with torch.no_grad(), inverted(video, source, method, model, ask, means, seconds) as kept:
         with timed(seconds, "editing"):
-            z = method(counted, kept.path, ask)
+            z = method(means.watch(counted), kept.path, ask)
             inside = where(counted, method.setup, kept.path, z, ask) if located else None
         with timed(seconds, "decoding"):
             videos = tuple(decoded(model, row, video, means.scratch) for row in z)

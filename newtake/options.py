@@ -51,7 +51,10 @@ Feather = Annotated[int | None, Option("--feather", min=0, metavar="PX", help="p
 Box = Annotated[str | None, Option("--box", metavar="X,Y,W,H", help="what may change: in pixels of the edit, or with points in "
                                    "shares of it, such as 0.25,0.0,0.5,1.0")]
 Lossless = Annotated[bool, Option("--lossless", help="pixels are kept to 8 bits; not every player shows it")]
-Light = Annotated[list[str], Option("--light", metavar="NAME", help="less memory or time: see docs/memory.md; may be repeated")]
+Light = Annotated[list[str], Option("--light", metavar="NAME", help="tiling, channels_last, fp8, compile, offload; may be "
+                                    "repeated")]
+Preview = Annotated[Path | None, Option("--preview", metavar="PNG", help="a picture that shows the edit while it is made")]
+Decoder = Annotated[Path | None, Option("--preview-decoder", metavar="DIR", help="an AutoencoderTiny, which is faster")]
 DryRun = Annotated[bool, Option("--dry-run", help="say what it would take, and do nothing")]
 Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
 Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .aside import aside, free
 from .errors import BadInput, Note
+from .outputs import free_for, written
 from .prompts import native_size, round_trip, sourced, stated, strange, strange_to
-from .record import Background, Edit, Job, embedded, hash_of, record, recorded
+from .record import Background, Edit, Job, hash_of, record
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,12 +23,10 @@ if TYPE_CHECKING:
     from .estimate import Estimate
     from .invitation import Invitation
     from .methods.method import Method
+    from .models.model import Model
     from .models.unet import UNet
     from .video import Video
 
-FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
-CARRYING = (".mp4", ".mov", ".mkv")                     # files that hold what is told of them
-ENDINGS = (*CARRYING, ".gif", ".webp", ".png", ".jpg", ".jpeg")         # of one file instead of a run folder
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,8 @@ class Way:
     captioner: str | None = None                        # who reads what the clip shows, where the job does not say it
     cache: str | None = None                            # a folder for inversions; None: the user's; "none": they are not kept
     memory: int | None = None                           # bytes that it may take; None: most of what is free
+    preview: Path | None = None                         # a .png or .webp that shows the edit while it is made
+    decoder: Path | None = None                         # of previews, an AutoencoderTiny; None: the model's own
 
 
 def edit(video: Video, *, target: str, source: str | None = None, method: Method | str = "newtake",
@@ -107,6 +104,7 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
     from .methods.request import request
     from .models import adapters
     from .models.guests import located
+    from .models.light import lighten
     from .models.load import load
     from .video import Video
     from .welcome import footage
@@ -129,6 +127,7 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
         torch.set_num_threads(job.threads)
     source, reader, said = sourced(job.source, clip, way.captioner, job.model, job.device, way.download, way.trust)
     model = load(job.model, job.device, job.dtype, job.norms, way.download, way.trust, adapters=job.adapters)
+    lighten(model, job.light)
     if job.size is None:
         clip = read(native_size(clip.size, model))
         mask = marked(job, clip)
@@ -143,15 +142,14 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
 
 def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     """The job's run folder at `out`: source, edit and both side by side, a sheet, and run.json, which is returned.  Where `out`
-    ends as a clip or a picture does (`ENDINGS`), the edit alone is written there.
+    ends as a clip or a picture does (`outputs.ENDINGS`), the edit alone is written there.
 
     Where the job does not say what the clip shows, a captioner reads it (None: that of the model, which only tiny has).
     The folder appears whole or not at all.  A former run folder is replaced.  BadInput, before anything heavy is done, where
     the job cannot be done or `out` is something else.
     """
     out = out.resolve()
-    write = written_file if out.suffix.lower() in ENDINGS else written_folder
-    (free_file if write is written_file else free_of)(out, Path(job.clip))
+    free_for(out, Path(job.clip))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
         ready = prepared(job, way)
@@ -159,21 +157,31 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
         out.parent.mkdir(parents=True, exist_ok=True)
         done = carried_out(ready, way, out.parent)
     notes = [*ready.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
-    return write(record(ready.job, done, ready.estimate, notes, ready.hashes, ready.reader), done, ready.job, out)
+    return written(record(ready.job, done, ready.estimate, notes, ready.hashes, ready.reader), done, ready.job, out)
 
 
 def carried_out(ready: Ready, way: Way, beside: Path) -> Edit:
     """Every shot by itself, as one edit.  beside: where frames wait until they are written."""
     from .edits import Means, edited, joined
 
-    job, done = ready.job, []
+    job, done, watch = ready.job, [], watching(way, ready.model)
     with paths(way.cache, beside) as kept:
         for clip, mask, model in ready.parts(way):
             done.append(edited(clip, str(job.source), job.targets, ready.method, model, job.seed,
-                               Means(kept, job.windows, beside), job.background.keep, words=job.words, spared=job.spared,
+                               Means(kept, job.windows, beside, watch), job.background.keep, words=job.words, spared=job.spared,
                                weights=job.weights, shares=job.shares, mask=mask))
     whole = joined(done, ready.clip)
     return with_background(whole, job) if job.background.keep else whole
+
+
+def watching(way: Way, model: UNet) -> Callable[[Model], Model]:
+    """What is put around the model while it edits.  BadInput where previews cannot be made."""
+    if way.preview is None:
+        return lambda model: model
+    from .models.watched import Watched, preview_file, tiny_decoder
+
+    decode = tiny_decoder(way.decoder, model) if way.decoder else None
+    return partial(Watched, show=preview_file(way.preview), decode=decode)
 
 
 def with_background(done: Edit, job: Job) -> Edit:
@@ -279,57 +287,3 @@ def mask_of(path: str | Path, clip: Video, frames: int | None = None, start: int
     if len(mask) not in (1, len(clip)):
         raise BadInput(f"the mask has {len(mask)} frames and the clip {len(clip)}; give one picture or as many frames")
     return torch.cat([some.mean(1) > 0 for some in mask.chunks()]).expand(len(clip), -1, -1)
-
-
-def free_of(out: Path, clip: Path) -> None:
-    """BadInput where a run folder at `out` would replace what is not one, or the clip."""
-    free(out, lambda name: FILES.fullmatch(name) is not None)
-    if clip.resolve().is_relative_to(out):
-        raise BadInput(f"the clip lies in {out.name}, which would be replaced; give another --out")
-
-
-def free_file(out: Path, clip: Path) -> None:
-    """BadInput where an edit at `out` would replace what newtake did not make."""
-    free(out.parent, lambda name: True)
-    if out.exists() and (out.is_dir() or clip.resolve() == out or not recorded(out)):
-        raise BadInput(f"{out.name} is there already, and is no edit of newtake; give another --out")
-
-
-def written_folder(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dict[str, Any]:
-    """Makes the pictures and clips of a run folder, and run.json, which is given."""
-    from .video import compare, sheet
-
-    with aside(out) as folder:
-        folder.mkdir()
-        ending, said = Path(told["edits"][0]["file"]).suffix, []
-        done.source.write(folder / f"source{ending}")
-        for video, made in zip(done.videos, told["edits"], strict=True):
-            said += video.write(folder / made["file"], job.lossless, embedded(told))
-        compare(done.source, done.videos, folder / f"compare{ending}")
-        sheet([done.source, *done.videos], folder / "sheet.png")
-        return kept_record(told, said, folder / "run.json")
-
-
-def written_file(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dict[str, Any]:
-    """Writes the edits alone; what is told of them is in each, or, where it holds no words, beside."""
-    said = []
-    for i, made in enumerate(told["edits"], 1):
-        made["file"] = out.name if i == 1 else f"{out.stem}-{i}{out.suffix}"
-    for video, made in zip(done.videos, told["edits"], strict=True):
-        said += video.write(out.with_name(made["file"]), job.lossless, embedded(told))
-    if out.suffix.lower() in CARRYING:
-        return {**told, "notes": [*told["notes"], *dict.fromkeys(said)]}
-    with aside(out.with_suffix(".json")) as part:
-        return kept_record(told, said, part)
-
-
-def kept_record(told: dict[str, Any], said: Sequence[str], path: Path) -> dict[str, Any]:
-    told = {**told, "notes": [*told["notes"], *dict.fromkeys(said)]}
-    path.write_text(json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    return told
-
-
-def new_folder(job: Job) -> Path:
-    """A run folder's path that is not taken, named after the clip and the method."""
-    name = f"{Path(job.clip).stem[:60] or 'clip'}-{job.method}"
-    return next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput, Note
+from ..former import former
 from ..metrics import METRICS, Material, scores
 from ..metrics.clip import load as load_clip
 from ..metrics.perceptual import LayerDistance
-from ..record import former
 from ..report.cases import inside
 from ..report.tables import checked
 from ..track import track

@@ -45,6 +45,8 @@ def lighten(model: UNet, names: Iterable[str]) -> None:
     for name in LIGHT:
         if name in asked:
             LIGHT[name](model)
+    model.light = tuple(sorted({*model.light, *asked}))
+    vars(model).pop("hash", None)
 
 
 def denoisers(model: UNet) -> list[Any]:
@@ -75,7 +77,6 @@ def fp8(model: UNet) -> None:
         if not any(weight.dtype == EIGHT for weight in net.parameters()):
             apply_layerwise_casting(net, EIGHT, model.dtype, skip_modules_pattern=KEPT)
             without_gradients(net, "fp8")
-    vars(model).pop("hash", None)                       # other weights
 
 
 def compiled(model: UNet) -> None:
