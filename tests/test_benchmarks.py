@@ -55,7 +55,7 @@ def test_what_ours_keeps_is_all_that_lives():
     path = method.invert(subject.model, subject.z0, subject.ask)
     method(model, path, subject.ask)
     alive = sum(held.nbytes() for place, held in model.alive.items() if place not in before)
-    off = alive + subject.z0.nbytes - memory.of_path(path)                          # the clip lived before
+    off = alive + subject.z0.nbytes - memory.of_path(path, subject.ask)                          # the clip lived before
     assert abs(off) <= 4 * model.state < path.words[0].nbytes / 4
 
 
@@ -68,7 +68,8 @@ def test_arithmetic():
     latents, maps = 4 * frames * side ** 2 * 4, 4 * frames * words * 16 ** 2
     found, mine = memory.counted(memory.Job("narrow", frames, steps, 8 * side))
     assert list(found.values()) == [of(32 ** 2, 1), of(32 ** 2, 2), of(side ** 2, 2)]
-    assert mine == (steps + 1) * (latents + maps)
+    named = 1                                           # of the tokens: what the target's mask is made of
+    assert mine == (steps + 1) * latents + steps * maps + maps // words * named
 
 
 def test_speed_is_told_of_every_method(capsys, monkeypatch, tmp_path):
