@@ -69,10 +69,11 @@ class Counts:
     graph: bool
 
 
-def counts(method: Method, model: UNet, ask: Request) -> tuple[Counts, Counts]:
-    """Of the inversion and of the edit, whatever the clip's length."""
+def counts(method: Method, model: UNet, ask: Request, located: bool) -> tuple[Counts, Counts]:
+    """Of the inversion and of the edit, whatever the clip's length.  located: with the pass that says where it differs."""
     import torch
 
+    from .methods.masks import where
     from .models.counted import Counted
     from .models.shadow import shadow
 
@@ -82,7 +83,10 @@ def counts(method: Method, model: UNet, ask: Request) -> tuple[Counts, Counts]:
     frames = SEEN if small.mask is None else len(small.mask)
     z0 = torch.randn(1, frames, model.net.config.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), quiet():
-        longest(editing, longest.invert(inverting, z0, small), small)
+        path = longest.invert(inverting, z0, small)
+        z = longest(editing, path, small)
+        if located:
+            where(editing, longest.setup, path, z, small)
     one, other = (Counts(counted.evaluations, max(1, counted.rows), counted.graph) for counted in (inverting, editing))
     return one, other
 
@@ -107,17 +111,18 @@ def taken(device: torch.device) -> tuple[int, int]:
 
 
 def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], memory: int | None = None,
-             windows: tuple[int, int] | None = None) -> Estimate:
+             windows: tuple[int, int] | None = None, located: bool = False) -> Estimate:
     """Of an edit of these shots of a clip, all of one size, each by itself.
 
     memory: bytes that newtake may take in all; None: most of what is free.  windows: frames at once, in the inversion and in
-    the edit; None: as many as memory allows.  Raises BadInput where memory is too little for one frame.
+    the edit; None: as many as memory allows.  located: as `edits.edited` has it.  Raises BadInput where memory is too little
+    for one frame.
     """
     from .models.footprint import activations
     from .models.windows import Windowed
 
     many, (w, h) = [len(shot) for shot in shots], shots[0].size
-    both, size = counts(method, model, ask), (h // model.factor, w // model.factor)
+    both, size = counts(method, model, ask, located), (h // model.factor, w // model.factor)
     a_frame = [int(MARGIN * there.rows * activations(model, size, there.graph)) for there in both]
     latents = 4 * model.net.config.in_channels * prod(size)                         # bytes of a frame's
     now, unused = taken(model.device)

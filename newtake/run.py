@@ -135,7 +135,8 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
     _, inside, welcome = next(ready.parts(way))
     ask = request(welcome, source, job.targets, seed=job.seed, words=job.words, spared=job.spared, weights=job.weights,
                   shares=job.shares, mask=inside)
-    expected = estimate(method, welcome, ask, [clip.part(shot) for shot in shots], way.memory, job.windows)
+    expected = estimate(method, welcome, ask, [clip.part(shot) for shot in shots], way.memory, job.windows,
+                        job.background.keep)
     notes = [*notes, *said, *clip.notes, *strange_to(job.model, [source, *job.targets], model, clip)]
     return replace(ready, job=replace(ready.job, windows=expected.windows), estimate=expected, notes=notes)
 
