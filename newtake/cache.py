@@ -165,6 +165,8 @@ def held(file: IO[str], kind: Any) -> bool:
     except portalocker.AlreadyLocked:
         portalocker.lock(file, kind)
         return True
+    except portalocker.LockException as wrong:
+        raise BadInput(f"{file.name} cannot be locked, as some network drives cannot; name another --cache") from wrong
 
 
 def made(make: Make) -> Kept:
