@@ -19,7 +19,8 @@ def aside(path: Path) -> Iterator[Path]:
 
     What was at `path` stays until then, and is replaced.  Raises BadInput where the system does not let us write there.
     """
-    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.part{path.suffix}")
+    name, ending = path.name.encode(errors="surrogateescape"), path.suffix if len(path.suffix) < 10 else ""
+    part = path.with_name(f".{name[:100].decode(errors='ignore')}.{secrets.token_hex(4)}.part{ending}")
     old = part.with_suffix(".old")
     try:
         yield part
@@ -28,6 +29,8 @@ def aside(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     except OSError as wrong:
         raise BadInput(f"cannot write {path}: {wrong.strerror or wrong}") from wrong
+    except BadInput as wrong:                           # of something in it, whose name is not the one that is meant
+        raise BadInput(str(wrong).replace(part.name, path.name)) from wrong
     finally:
         if old.is_dir() and not path.exists():
             os.replace(old, path)

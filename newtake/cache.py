@@ -14,11 +14,11 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import portalocker
 
@@ -29,6 +29,7 @@ from .shelf import Shelf, keeping
 FORMAT = 1                                              # of entries: others are not found
 LIMIT = 20 << 30                                        # bytes, where nobody said otherwise
 ABOUT, SAID = "about.json", "limit"                     # in an entry, in the cache
+NAME = re.compile("[0-9a-f]{32}")                       # of an entry: what else lies in the folder is not ours
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -76,55 +77,64 @@ class Cache(Paths):
     def path(self, key, make, device):
         name, fresh = named(key), False
         entry = self.folder / name
-        with self._lock(name) as lock:
+        with self._file(name) as lock:
+            waited = held(lock, portalocker.LOCK_SH)
             while not whole(entry):
-                held(lock, portalocker.LOCK_EX)
+                waited |= held(lock, portalocker.LOCK_EX)
                 if not whole(entry):
                     self._fill(entry, key, make, device)
                     fresh = True
                 held(lock, portalocker.LOCK_SH)
+            if waited and not fresh:
+                warnings.warn("another newtake was inverting this clip; this one waited for it", Note, stacklevel=3)
             os.utime(entry / ABOUT)                     # used now
             about = json.loads((entry / ABOUT).read_text())
             if fresh:
                 self.prune(self.limit)
             yield Kept(Trajectory.load(entry, device), about["evaluations"], about["seconds"], fresh)
 
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[Any]:
-        """A file of its own, which stays when the entry goes.  Shared at first; let go of with the process."""
-        try:
+    def _file(self, name: str) -> IO[str]:
+        """What is locked: a file of its own, which stays when the entry goes."""
+        with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = open(self.folder / f"{name}.lock", "a")  # noqa: SIM115  closed below
+            return open(self.folder / f"{name}.lock", "a")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as wrong:
-            raise BadInput(f"cannot keep inversions in {self.folder}: {wrong.strerror}; name another --cache") from wrong
-        with file:
-            held(file, portalocker.LOCK_SH)
-            yield file
+            raise BadInput(f"cannot keep inversions in {self.folder}: {wrong.strerror}; make room, or name another --cache") \
+                from wrong
 
     def _fill(self, entry: Path, key: Mapping[str, Any], make: Make, device: str) -> None:
         for torn in entry.glob(".*.part*"):
             torn.unlink()
         with keeping(Shelf(entry, device)):
             path, evaluations, seconds, _ = made(make)
-        entry.mkdir(exist_ok=True)
-        (entry / ABOUT).write_text(json.dumps({**key, "evaluations": evaluations, "seconds": seconds}))
-        path.save(entry)
+        with self._writing():
+            entry.mkdir(exist_ok=True)
+            (entry / ABOUT).write_text(json.dumps({**key, "evaluations": evaluations, "seconds": seconds}))
+            path.save(entry)
 
     # What there is, and room for more.
 
     @property
     def limit(self) -> int:
         """Bytes."""
-        said = self.folder / SAID
-        return int(said.read_text()) if said.exists() else LIMIT
+        try:
+            return int((self.folder / SAID).read_text())
+        except (OSError, ValueError):                   # nobody said it, or what is there is none
+            return LIMIT
 
     def set_limit(self, most: int) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SAID).write_text(str(most))
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / SAID).write_text(str(most))
 
     def entries(self) -> list[dict[str, Any]]:
         """The last used first: name, bytes, when it was used (seconds since 1970), whether it is whole, and its key."""
-        found = [told(entry) for entry in self.folder.glob("*/")] if self.folder.is_dir() else []
+        found = [told(entry) for entry in self.folder.glob("*/") if NAME.fullmatch(entry.name) and not entry.is_symlink()]
         return sorted(found, key=lambda one: -one["used"])
 
     def prune(self, most: int) -> list[dict[str, Any]]:
@@ -136,7 +146,7 @@ class Cache(Paths):
         size = sum(one["bytes"] for one in left)
         while size > most and left:
             one = left.pop()
-            with self._lock(one["name"]) as lock:
+            with self._file(one["name"]) as lock:
                 try:
                     portalocker.lock(lock, portalocker.LOCK_EX | portalocker.LOCK_NB)
                 except portalocker.LockException:
@@ -147,13 +157,16 @@ class Cache(Paths):
         return gone
 
 
-def held(file: Any, kind: Any) -> None:
-    """Waits for a lock, and says so."""
+def held(file: IO[str], kind: Any) -> bool:
+    """Locks, and gives whether it had to wait for that.  The system lets go of a lock with the process."""
     try:
         portalocker.lock(file, kind | portalocker.LOCK_NB)
-    except portalocker.LockException:
-        warnings.warn("another newtake was inverting this clip; this one waited for it", Note, stacklevel=3)
+        return False
+    except portalocker.AlreadyLocked:
         portalocker.lock(file, kind)
+        return True
+    except portalocker.LockException as wrong:
+        raise BadInput(f"{file.name} cannot be locked, as some network drives cannot; name another --cache") from wrong
 
 
 def made(make: Make) -> Kept:
@@ -167,18 +180,25 @@ def whole(entry: Path) -> bool:
         return False
     try:
         Trajectory.load(entry)
-        return {"evaluations", "seconds"} <= json.loads((entry / ABOUT).read_text()).keys()
-    except (BadInput, OSError, ValueError):
-        shutil.rmtree(entry, ignore_errors=True)        # somebody else's, or damaged: made anew
-        return False
+        about = json.loads((entry / ABOUT).read_text())
+        if all(isinstance(about[name], int | float) for name in ("evaluations", "seconds")):
+            return True
+    except (BadInput, OSError, ValueError, KeyError, TypeError):
+        pass
+    shutil.rmtree(entry, ignore_errors=True)            # somebody else's, or damaged: made anew
+    return False
 
 
 def told(entry: Path) -> dict[str, Any]:
-    files = [file.stat() for file in entry.iterdir() if file.is_file()]
-    try:
+    files = []
+    with suppress(OSError):                             # another process moves files into place, or takes the entry away
+        for file in entry.iterdir():
+            with suppress(OSError):
+                files.append(file.stat())
+    about: Any = None
+    with suppress(OSError, ValueError):
         about = json.loads((entry / ABOUT).read_text())
-    except (OSError, ValueError):
-        about = {}
+    about = about if isinstance(about, dict) else {}
     used = max((file.st_mtime for file in files), default=0.0)
     return {**about, "name": entry.name, "bytes": sum(file.st_size for file in files), "used": used,
             "whole": (entry / MANIFEST).exists()}

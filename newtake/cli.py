@@ -118,8 +118,10 @@ def edit(clip: Clip,
 
 def forecast(job: Any, way: Any, as_json: bool) -> None:
     from .run import prepared
+    from .show import noted
 
-    ready = prepared(job, way)
+    with noted(tell):
+        ready = prepared(job, way)
     assert ready.estimate is not None
     for note in ready.notes:
         tell(note)
@@ -162,8 +164,9 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
 
     folder, told = former(run)
     job = job_of(told, folder, clip, mask, adapter, guest, model=model, device=device, dtype=dtype)
-    name = run.stem if run.is_file() and not (folder / "run.json").exists() else folder.name
-    again = carry_out(job, out or folder.with_name(f"{name}-again"), as_json, Way(download, trust, cache=cache))
+    alone = run.is_file() and not (folder / "run.json").exists()
+    again = carry_out(job, out or (folder / f"{run.stem}-again" if alone else folder.with_name(f"{folder.name}-again")), as_json,
+                      Way(download, trust, cache=cache))
     if again["model"]["sha256"] != told["model"]["sha256"]:
         tell("not the same checkpoint as before: say where that is with --model")
     elif all(here["sha256"] == there["sha256"] for here, there in zip(again["edits"], told["edits"], strict=True)):
@@ -241,6 +244,7 @@ def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, 
     from .show import shown
 
     out = out or new_folder(job)
+    out = out.resolve() if out.is_symlink() else out    # where it leads is told
     with shown():
         record = run(job, out, way)
     for note in record["notes"]:

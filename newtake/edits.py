@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .cache import Kept, Memory, Paths
-from .errors import Note
+from .errors import BadInput, Note
 from .methods.masks import where
 from .methods.request import Request, request
 from .models.counted import Counted
@@ -120,7 +120,7 @@ def key_of(video: Video, source: str, method: Method, model: UNet, ask: Request,
 
 def encoded(model: Model, video: Video) -> Tensor:      # (1 f c h w)
     many = at_once(*video.size)
-    parts = [model.encode(video[i:i + many]) for i in track(range(0, len(video), many), "encoding")]
+    parts = [numbers(model.encode(video[i:i + many])) for i in track(range(0, len(video), many), "encoding")]
     return torch.cat(parts, 1)
 
 
@@ -128,8 +128,15 @@ def decoded(model: Model, z: Tensor, like: Video, scratch: Path | None) -> Video
     """Latents (f c h w) as a clip, its frames on disk."""
     many, reel = at_once(*like.size), Reel(scratch)
     for some in track(z.split(many), "decoding"):
-        reel.add(model.decode(some))
+        reel.add(numbers(model.decode(some)))
     return reel.video(like)
+
+
+def numbers(given: Tensor) -> Tensor:
+    """What the autoencoder gave.  BadInput where it is none."""
+    if not given.isfinite().all():
+        raise BadInput("the autoencoder's answer is not a number: try --dtype fp32, or bf16")
+    return given
 
 
 @contextmanager

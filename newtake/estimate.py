@@ -126,29 +126,34 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
     a_frame = [int(MARGIN * there.rows * activations(model, size, there.graph)) for there in both]
     latents = 4 * model.net.config.in_channels * prod(size)                         # bytes of a frame's
     now, unused = taken(model.device)
-    base = now + FIXED + STATES * both[1].rows * latents * max(many)
-    most = int(SHARE * (now + unused)) if memory is None else memory
-    if windows is None and base + max(a_frame) > most:
-        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(base + max(a_frame))}; give more "
-                       "with --memory, or a smaller --size")
-    chosen = windows or ((most - base) // a_frame[0], (most - base) // a_frame[1])
+    base = [now + FIXED + STATES * there.rows * latents * max(many) for there in both]
+    most, least = int(SHARE * (now + unused)) if memory is None else memory, max(map(sum, zip(base, a_frame, strict=True)))
+    if windows is None and least > most:
+        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, or a "
+                       "smaller --size")
+    chosen = windows or (steady((most - base[0]) // a_frame[0]), steady((most - base[1]) // a_frame[1]))
     frames = [sum(map(Windowed(model, window, method.setup.frames, model.mixed).asked, many)) for window in chosen]
     steps, words = len(model.levels(method.setup.steps)), 256 * len(ask.source.told or range(77))
-    seconds = pass_seconds(model, ask, size, min(*chosen, TIMED, max(many)))
+    seconds = pass_seconds(model, ask, method.setup.steps, size, min(*chosen, TIMED, max(many)))
     seconds *= sum(there.evaluations * seen for there, seen in zip(both, frames, strict=True))
     seconds += sum(many) * picture_seconds(model, shots[0], 1 + len(ask.changes))
     return Estimate(
         len(shots) * sum(there.evaluations for there in both), len(shots) * both[0].evaluations, both[1].rows,
         chosen if min(chosen) < max(many) else None, (frames[0], frames[1]), seconds,
-        base + max(one * min(window, max(many)) for one, window in zip(a_frame, chosen, strict=True)),
+        max(held + one * min(window, max(many)) for held, one, window in zip(base, a_frame, chosen, strict=True)),
         sum(many) * (steps * (2 * latents + 4 * words) + 12 * w * h * len(ask.changes)))
 
 
-def pass_seconds(model: UNet, ask: Request, size: tuple[int, int], frames: int) -> float:
+def steady(window: int) -> int:
+    """1, 2, 3, 4, 6, 8, 12...: at most so many.  What is free changes a little all the time, and what is cached is of one window."""
+    return window & (3 << max(0, window.bit_length() - 2))
+
+
+def pass_seconds(model: UNet, ask: Request, steps: int, size: tuple[int, int], frames: int) -> float:
     """Of one frame in one row, by the second of two passes over so many."""
     import torch
 
-    z, at = torch.zeros(1, frames, model.net.config.in_channels, *size), model.levels(2)[0]
+    z, at = torch.zeros(1, frames, model.net.config.in_channels, *size), model.levels(steps)[0]
     with torch.no_grad():
         return timed(lambda: model.predict(z, at, ask.source).out.sum().item()) / frames
 

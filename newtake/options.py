@@ -113,7 +113,7 @@ def listed(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as wrong:
         raise BadInput(f"{path} cannot be read as a text file in UTF-8; give one with a target on each line") from wrong
     return [line for line in lines if line]

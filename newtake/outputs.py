@@ -16,7 +16,9 @@ from .record import Edit, Job
 
 FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
 CARRYING = (".mp4", ".mov", ".mkv")                     # files that hold what is told of them
-ENDINGS = (*CARRYING, ".gif", ".webp", ".png", ".jpg", ".jpeg")         # of one file instead of a run folder
+STILLS = (".png", ".jpg", ".jpeg")
+ENDINGS = (*CARRYING, ".gif", ".webp", *STILLS)         # of one file instead of a run folder
+LOSSY = (".gif", ".jpg", ".jpeg")
 
 
 def one_file(out: Path) -> bool:
@@ -24,9 +26,29 @@ def one_file(out: Path) -> bool:
     return out.suffix.lower() in ENDINGS
 
 
-def free_for(out: Path, clip: Path) -> None:
-    """BadInput where results at `out` would replace what newtake did not make, or the clip."""
-    (free_file if one_file(out) else free_of)(out, clip)
+def free_for(out: Path, job: Job) -> None:
+    """BadInput where results at `out` would replace what newtake did not make, or the clip, or cannot be written so."""
+    clip, ending = Path(job.clip), out.suffix.lower()
+    if not one_file(out):
+        return free_of(out, clip)
+    if job.lossless and ending in LOSSY:
+        raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png, or a run folder")
+    for file in files(out, len(job.targets)):
+        free_file(file, clip)
+    beside = out.with_suffix(".json")
+    if ending not in CARRYING and beside.exists() and not recorded(out):
+        raise BadInput(f"{beside.name} is there already, and is not of newtake; give another --out")
+
+
+def fits(out: Path, frames: int) -> None:
+    """BadInput where so many frames do not fit in a file of this ending."""
+    if frames > 1 and out.suffix.lower() in STILLS:
+        raise BadInput(f"{frames} frames do not fit in one {out.suffix}; use .mp4 or .webp, or a run folder")
+
+
+def files(out: Path, many: int) -> list[Path]:
+    """Of so many targets, where results are one file each."""
+    return [out, *(out.with_stem(f"{out.stem}-{i}") for i in range(2, many + 1))]
 
 
 def written(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dict[str, Any]:
@@ -55,7 +77,7 @@ def written_folder(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dic
     with aside(out) as folder:
         folder.mkdir()
         ending, said = Path(told["edits"][0]["file"]).suffix, []
-        done.source.write(folder / f"source{ending}")
+        done.source.write(folder / f"source{ending}", job.lossless)
         for video, made in zip(done.videos, told["edits"], strict=True):
             said += video.write(folder / made["file"], job.lossless, embedded(told))
         compare(done.source, done.videos, folder / f"compare{ending}")
@@ -66,8 +88,8 @@ def written_folder(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dic
 def written_file(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dict[str, Any]:
     """Writes the edits alone; what is told of them is in each, or, where it holds no words, beside."""
     said = []
-    for i, made in enumerate(told["edits"], 1):
-        made["file"] = out.name if i == 1 else f"{out.stem}-{i}{out.suffix}"
+    for file, made in zip(files(out, len(told["edits"])), told["edits"], strict=True):
+        made["file"] = file.name
     for video, made in zip(done.videos, told["edits"], strict=True):
         said += video.write(out.with_name(made["file"]), job.lossless, embedded(told))
     if out.suffix.lower() in CARRYING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import BadInput, Note
-from .outputs import free_for, written
+from .outputs import fits, free_for, written
 from .prompts import native_size, round_trip, sourced, stated, strange, strange_to
 from .record import Background, Edit, Job, hash_of, record
 
@@ -115,6 +115,8 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
     consistent(job)
     read = partial(Video.read, job.clip, job.frames, job.start, job.stride, whole=job.whole)
     clip = read(job.size)
+    if (job.background.feather or 0) not in range(max(clip.size)):
+        raise BadInput(f"--feather is a number of pixels from 0 to {max(clip.size) - 1}, not {job.background.feather}")
     mask = marked(job, clip)
     for name in job.adapters:
         adapters.found(name)
@@ -122,7 +124,7 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
         located(guest.where, way.download)
         footage(guest, clip, job.start, job.stride)
     hashes = {"clip": hash_of(Path(job.clip)), "mask": job.mask and hash_of(Path(job.mask))}
-    shots, notes = cut(clip, job.cuts)
+    shots, notes = cut(clip, job)
     if job.threads is not None:
         torch.set_num_threads(job.threads)
     source, reader, said = sourced(job.source, clip, way.captioner, job.model, job.device, way.download, way.trust)
@@ -150,11 +152,14 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     the job cannot be done or `out` is something else.
     """
     out = out.resolve()
-    free_for(out, Path(job.clip))
+    free_for(out, job)
+    if way.preview and way.preview.resolve() == Path(job.clip).resolve():
+        raise BadInput("the preview would replace the clip; give another --preview")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
         ready = prepared(job, way)
         assert ready.estimate is not None
+        fits(out, len(ready.clip))
         out.parent.mkdir(parents=True, exist_ok=True)
         done = carried_out(ready, way, out.parent)
     notes = [*ready.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
@@ -203,7 +208,7 @@ def with_background(done: Edit, job: Job) -> Edit:
 
 
 def fill(job: Job, way: Way = Way()) -> dict[str, Any]:
-    """The inversions of a job's shots, put where they are kept.  Evaluations and seconds, and whether any was made now."""
+    """The inversions of a job's shots, put where they are kept.  Evaluations, seconds, how many were made now, and notes."""
     from .edits import Means, asked_of, inverted
     from .methods.request import request
 
@@ -215,7 +220,7 @@ def fill(job: Job, way: Way = Way()) -> dict[str, Any]:
             with inverted(clip, source, ready.method, model, ask, Means(kept, ready.job.windows), {}) as path:
                 told = asked_of(path)
                 total = {name: total[name] + told[name] for name in total}
-    return total
+    return total | {"notes": ready.notes}
 
 
 @contextmanager
@@ -249,16 +254,16 @@ def consistent(job: Job) -> None:
         raise BadInput("--feather and --full-size say how the background is kept; give --keep-background as well")
 
 
-def cut(clip: Video, cuts: str) -> tuple[list[range], list[str]]:
-    """The shots of a clip, as --cuts says, and notes: of its cuts, and where nothing moves."""
+def cut(clip: Video, job: Job) -> tuple[list[range], list[str]]:
+    """The shots of a clip, as the job says, and notes: of its cuts, by the numbers of the file, and where nothing moves."""
     from .video.cuts import shots, still
 
     notes = ["nothing moves in the clip: it is one picture, again and again"] if len(clip) > 1 and still(clip) else []
-    found = shots(clip) if len(clip) > 1 and cuts != "ignore" else [range(len(clip))]
+    found = shots(clip) if len(clip) > 1 and job.cuts != "ignore" else [range(len(clip))]
     if len(found) == 1:
         return found, notes
-    where = ", ".join(str(shot.start) for shot in found[1:])
-    if cuts == "refuse":
+    where = ", ".join(str(job.start + shot.start * job.stride) for shot in found[1:])
+    if job.cuts == "refuse":
         raise BadInput(f"the clip has cuts, at frame {where}; take one shot with --start and --frames, or --cuts edit for each "
                        "by itself")
     return found, [*notes, f"the clip has cuts, at frame {where}: each shot is edited by itself"]

@@ -66,7 +66,7 @@ class Shelf:
             self.folder.mkdir(parents=True, exist_ok=True)
             with aside(self._file(work, step)) as part:
                 save_file(kept, part)
-        except (OSError, SafetensorError) as wrong:
+        except (OSError, SafetensorError, BadInput) as wrong:
             raise BadInput(f"cannot keep the inversion in {self.folder}: {wrong}; make room, or name another "
                            "--cache") from wrong
         return state

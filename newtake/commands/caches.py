@@ -60,6 +60,8 @@ def invert(clip: Clip, source: Source = None, captioner: Captioner = None, metho
     way = Way(download, trust, captioner, cache, bytes_of(memory, "--memory") if memory else None)
     with noted(tell), shown():
         told = fill(job, way)
+    for note in told["notes"]:
+        tell(note)
     there = "" if told["made_now"] else "; it was there"
     say(told, as_json, f"{told['evaluations']} evaluations, {told['seconds']:.0f} s{there}")
 

@@ -12,4 +12,9 @@ def say(result: Any, as_json: bool, text: str) -> None:
 
 
 def tell(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(plain(line), file=sys.stderr)
+
+
+def plain(line: str) -> str:
+    """Names of files may hold what moves a terminal's cursor, or turns its text round: that is shown as Python writes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -1,7 +1,9 @@
 """How much memory a network takes, from its shapes: its weights, and what one frame needs while it runs through."""
 
+import json
 import weakref
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import torch
@@ -30,17 +32,22 @@ def activations(model: UNet, size: tuple[int, int], graph: bool = False) -> int:
 
     graph: with what a gradient to the prompt needs.
     """
+    return alive(json.dumps(dict(model.net.config), default=str), model.dtype, size, graph)
+
+
+@cache
+def alive(config: str, dtype: torch.dtype, size: tuple[int, int], graph: bool) -> int:
     with empty():
-        net: Any = UNet2DConditionModel.from_config(model.net.config)
-    net = net.to(model.dtype).eval()
-    blank = lambda *shape: torch.empty(*shape, device="meta", dtype=model.dtype)
+        net: Any = UNet2DConditionModel.from_config(json.loads(config))
+    net = net.to(dtype).eval()
+    blank = lambda *shape: torch.empty(*shape, device="meta", dtype=dtype)
     added = {"text_embeds": blank(1, net.config.projection_class_embeddings_input_dim - 6 * net.config.addition_time_embed_dim),
              "time_ids": blank(1, 6)} if net.config.addition_embed_type == "text_time" else None
     net.requires_grad_(False)
     prompt = blank(1, 77, net.config.cross_attention_dim).requires_grad_(graph)
-    with torch.set_grad_enabled(graph), Alive(net.parameters()) as alive, Fused():
+    with torch.set_grad_enabled(graph), Alive(net.parameters()) as seen, Fused():
         net(blank(1, net.config.in_channels, *size), torch.empty((), device="meta"), prompt, added_cond_kwargs=added)
-    return alive.most
+    return seen.most
 
 
 class Alive(TorchDispatchMode):

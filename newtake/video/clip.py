@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,9 @@ class Video:
         take = partial(picked, frames)
         count, _, height, width = frames.shape
         if like is None:
-            rate = Fraction(rate).limit_denominator(100_000)
+            rate = Fraction(rate).limit_denominator(100_000) if isfinite(rate) else Fraction()
+            if rate <= 0:
+                raise BadInput("a rate is a number of frames a second, of at least 0.00001")
             return cls(take, (width, height), tuple(number / rate for number in range(count)), count / rate)
         return like.with_pictures(take, count, (width, height))
 
