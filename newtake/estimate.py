@@ -127,10 +127,11 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
     latents = 4 * model.net.config.in_channels * prod(size)                         # bytes of a frame's
     now, unused = taken(model.device)
     base = [now + FIXED + STATES * there.rows * latents * max(many) for there in both]
-    most, least = int(SHARE * (now + unused)) if memory is None else memory, max(map(sum, zip(base, a_frame, strict=True)))
+    most = int(SHARE * (now + unused)) if memory is None else memory
+    least = max(map(sum, zip(base, a_frame, strict=True)))
     if windows is None and least > most:
-        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, or a "
-                       "smaller --size")
+        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, "
+                       "or a smaller --size")
     chosen = windows or (steady((most - base[0]) // a_frame[0]), steady((most - base[1]) // a_frame[1]))
     frames = [sum(map(Windowed(model, window, method.setup.frames, model.mixed).asked, many)) for window in chosen]
     steps, words = len(model.levels(method.setup.steps)), 256 * len(ask.source.told or range(77))
@@ -145,7 +146,7 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
 
 
 def steady(window: int) -> int:
-    """1, 2, 3, 4, 6, 8, 12...: at most so many.  What is free changes a little all the time, and what is cached is of one window."""
+    """1, 2, 3, 4, 6, 8, 12...: at most so many.  What is free always changes a little, and what is kept is of one window."""
     return window & (3 << max(0, window.bit_length() - 2))
 
 
