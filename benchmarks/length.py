@@ -1,10 +1,10 @@
 """Growth with a clip's length, and seams between windows: `python benchmarks/length.py`.
 
 A clip of the world, a camera that moves over a scene, is written as an mp4 and edited as `newtake edit` does it, with the
-built-in checkpoint and a window of fixed size: a process for each length.  `peak`: the most memory that the process took, Python
-and torch included; `own`: of it what is of no file; `disk`: the most that its inversion and its frames took there.  `busy`: seconds of
-the processor, all cores together, which other work on the machine does not lengthen much.  `further`: of them a frame, between
-the length before and this one.  Last what was estimated before the work.
+built-in checkpoint and a window of fixed size: a process for each length.  `peak`: the most memory that the process took,
+Python and torch included; `own`: of it what is of no file; `disk`: the most that its inversion and its frames took there.
+`busy`: seconds of the processor, all cores together, which other work on the machine does not lengthen much.  `further`: of
+them a frame, between the length before and this one.  Last what was estimated before the work.
 
 Seams: the squared difference of neighbouring frames along the true flow (as the metric warp_error_true), of pairs at a border
 of windows over that of pairs inside of them.  A pair is at a border where its frames are not made of the same windows in the
@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from multiprocessing import get_context
@@ -108,7 +108,8 @@ def row(job: Given, before: Given | None, found: Sequence[Cost]) -> str:
     now, expected = found[-1], found[-1].estimate
     further = f"{(now.busy - found[-2].busy) / (job.frames - before.frames):.3f}" if before else ""
     cells = [job.frames, *(f"{one / MIB:.0f}" for one in (now.peak, now.own, now.disk)), f"{now.seconds:.1f}",
-             f"{now.seconds / job.frames:.3f}", f"{now.busy:.1f}", further, expected["memory_mb"], expected["disk_mb"], expected["seconds"]]
+             f"{now.seconds / job.frames:.3f}", f"{now.busy:.1f}", further,
+             *(expected[name] for name in ("memory_mb", "disk_mb", "seconds"))]
     return f"| {' | '.join(map(str, cells))} |"
 
 
@@ -155,9 +156,9 @@ def filmed(given: Given, path: Path) -> Scene:
 
 
 def scene_of(given: Given) -> Scene:
-    """One that moves as fast at any length: camera and thing go on."""
-    told = asdict(Scene.sample(given.seed, style="plain", colour="red", motion="in place", frames=given.frames, size=(SIDE, SIDE)))
-    return Scene(**told | {"pan": (0.1, 0.05)})
+    """One that moves at any length: the camera goes on as fast."""
+    return Scene.sample(given.seed, style="plain", colour="red", motion="in place", pan=(0.1, 0.05), frames=given.frames,
+                        size=(SIDE, SIDE))
 
 
 def target(scene: Scene) -> str:
