@@ -165,8 +165,8 @@ def rerun(run: Annotated[Path, typer.Argument(help="a run folder, or the edit in
     folder, told = former(run)
     job = job_of(told, folder, clip, mask, adapter, guest, model=model, device=device, dtype=dtype)
     alone = run.is_file() and not (folder / "run.json").exists()
-    again = carry_out(job, out or (folder / f"{run.stem}-again" if alone else folder.with_name(f"{folder.name}-again")), as_json,
-                      Way(download, trust, cache=cache))
+    beside = folder / f"{run.stem}-again" if alone else folder.with_name(f"{folder.name}-again")
+    again = carry_out(job, out or beside, as_json, Way(download, trust, cache=cache))
     if again["model"]["sha256"] != told["model"]["sha256"]:
         tell("not the same checkpoint as before: say where that is with --model")
     elif all(here["sha256"] == there["sha256"] for here, there in zip(again["edits"], told["edits"], strict=True)):

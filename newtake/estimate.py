@@ -129,8 +129,8 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
     base = [now + FIXED + STATES * there.rows * latents * max(many) for there in both]
     most, least = int(SHARE * (now + unused)) if memory is None else memory, max(map(sum, zip(base, a_frame, strict=True)))
     if windows is None and least > most:
-        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, or a "
-                       "smaller --size")
+        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, or "
+                       "a smaller --size")
     chosen = windows or (steady((most - base[0]) // a_frame[0]), steady((most - base[1]) // a_frame[1]))
     frames = [sum(map(Windowed(model, window, method.setup.frames, model.mixed).asked, many)) for window in chosen]
     steps, words = len(model.levels(method.setup.steps)), 256 * len(ask.source.told or range(77))
@@ -145,7 +145,7 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
 
 
 def steady(window: int) -> int:
-    """1, 2, 3, 4, 6, 8, 12...: at most so many.  What is free changes a little all the time, and what is cached is of one window."""
+    """At most so many: 1, 2, 3, 4, 6, 8, 12...  What is free changes a little from run to run, what is cached is of one."""
     return window & (3 << max(0, window.bit_length() - 2))
 
 

@@ -41,7 +41,7 @@ class Reel:
         try:
             yield
         except OSError as wrong:
-            raise BadInput(f"frames cannot wait in {self.folder} until they are written: {wrong.strerror}; make room") from wrong
+            raise BadInput(f"frames cannot wait in {self.folder} to be written: {wrong.strerror}; make room") from wrong
 
     def take(self, numbers: range) -> Tensor:           # (f 3 h w)
         import torch
