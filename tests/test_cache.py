@@ -102,7 +102,7 @@ def key(clip, model, source=SOURCE, targets=(TARGET,), method="newtake:steps=2",
 
 
 def test_what_decides_its_bits_makes_another(clip, model, tmp_path):
-    video(Scene(color="blue", frames=2, size=(64, 64))).write(tmp_path / "other.mp4")
+    video(Scene(colour="blue", frames=2, size=(64, 64))).write(tmp_path / "other.mp4")
     other, usual = tmp_path / "other.mp4", key(clip, model)
     drawing = [name for name in INVERSIONS if name not in ("ddim", "direct")]
     keys = [usual, key(other, model), key(clip, model, "a red ball"), key(clip, model, size=(32, 32)),

@@ -68,8 +68,8 @@ def usual(clip, place, cache):
 
 @pytest.fixture(scope="module")
 def two_scenes(place):
-    one, other = (video(Scene(color=color, place=where, frames=4, size=(64, 64)))[:]
-                  for color, where in (("red", "grass"), ("blue", "sea")))
+    one, other = (video(Scene(colour=colour, background=where, frames=4, size=(64, 64)))[:]
+                  for colour, where in (("red", "grass"), ("blue", "sea")))
     Video.of(torch.cat([one, other]), 8).write(place / "two.mp4", lossless=True)
     return place / "two.mp4"
 
@@ -211,7 +211,8 @@ def test_one_file_by_its_ending_says_how_it_was_made(clip, tmp_path, ending):
 def test_what_cannot_be_written_so_is_told_before_the_work(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("newtake.edits.edited", None)
     for out, given, line in (("edit.png", [], "4 frames do not fit in one .png"),
-                             ("edit.gif", ["--lossless"], "never lossless"), ("run", ["--preview", clip], "would replace the clip"), ("run", ["--light", "magic"], "'magic'"),
+                             ("edit.gif", ["--lossless"], "never lossless"),
+                             ("run", ["--preview", clip], "would replace the clip"), ("run", ["--light", "magic"], "'magic'"),
                              ("run", ["--feather", 3], "--keep-background"), ("run", ["--model", "x.ckpt"], "x.ckpt"),
                              ("run", ["--keep-background", "--feather", 10**9], "--feather is")):
         assert line in refused("edit", clip, TARGET, *FAST, *given, "--out", tmp_path / out)
