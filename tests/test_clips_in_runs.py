@@ -16,6 +16,7 @@ from newtake.aside import aside
 from newtake.commands.said import plain
 from newtake.errors import BadInput
 from newtake.estimate import steady
+from newtake.outputs import CARRYING
 from newtake.video import Video
 from newtake.world import Scene
 from newtake.world.clips import video
@@ -206,6 +207,12 @@ def test_one_file_by_its_ending_says_how_it_was_made(clip, tmp_path, ending):
         path.rename(tmp_path / "moved" / path.name)
     code, _, said = ran("rerun", tmp_path / "moved" / out.name, "--clip", clip)
     assert code == 0 and "the same bits" in said and (tmp_path / "moved" / "edit-again" / "edit.mp4").exists()
+
+
+@pytest.mark.parametrize("ending", CARRYING)
+def test_what_is_told_of_an_edit_is_read_back(tmp_path, ending):
+    Video.of(moving(2)).write(tmp_path / f"edit{ending}", comment='{"é": "犬"}')
+    assert Video.read(tmp_path / f"edit{ending}").comment == '{"é": "犬"}'
 
 
 def test_what_cannot_be_written_so_is_told_before_the_work(clip, tmp_path, monkeypatch):
