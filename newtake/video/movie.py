@@ -69,7 +69,7 @@ def movie(path: Path, enough: int | None = None) -> Footage:
         return Footage(
             path.name, partial(shots, path, pixel), tuple(times), end, log.upright(pixel), whole,
             (*log.notes(pixel), *told(container, stream), *faults), path if container.streams.audio else None, faults,
-            container.metadata.get("comment", ""), log.colours)
+            {name.lower(): said for name, said in container.metadata.items()}.get("comment", ""), log.colours)
 
 
 @contextmanager
