@@ -82,7 +82,7 @@ def main(said: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=4, help="whose seams are looked for; 0: none")
     parser.add_argument("--seam-frames", type=int, default=64, help="of each of them")
     parser.add_argument("--seam-steps", type=int, default=10)
-    parser.add_argument("--looks", nargs="+", default=LOOKS, help="frames looked at; dense is slow, all frames at once above all")
+    parser.add_argument("--looks", nargs="+", default=LOOKS, help="frames looked at; dense is slow")
     given = parser.parse_args(said)
     told = [growth([Given(f, given.method, given.steps, given.window) for f in given.frames])] if given.frames else []
     if given.clips:
