@@ -82,10 +82,11 @@ def main(said: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=4, help="whose seams are looked for; 0: none")
     parser.add_argument("--seam-frames", type=int, default=64, help="of each of them")
     parser.add_argument("--seam-steps", type=int, default=10)
+    parser.add_argument("--looks", nargs="+", default=LOOKS, help="frames looked at; dense is slow")
     given = parser.parse_args(said)
     told = [growth([Given(f, given.method, given.steps, given.window) for f in given.frames])] if given.frames else []
     if given.clips:
-        told.append(seams(given.clips, Given(given.seam_frames, given.method, given.seam_steps, given.window)))
+        told.append(seams(given.clips, Given(given.seam_frames, given.method, given.seam_steps, given.window), given.looks))
     print(json.dumps([law for laws in told for law in laws], indent=1))
 
 
@@ -208,11 +209,11 @@ def size(file: Path) -> int:
 
 # Seams
 
-def seams(clips: int, given: Given) -> list[dict]:
+def seams(clips: int, given: Given, looks: Sequence[str] = LOOKS) -> list[dict]:
     print("\n| frames looked at | borders / inside | the same, all frames at once | of both | difference of the edits |\n"
           "|---|---|---|---|---|")
     model, laws = newtake.load("tiny", "cpu"), []
-    for look in LOOKS:
+    for look in looks:
         parted, whole, off = [], [], 0.0
         for seed in range(clips):
             one = Given(given.frames, given.method, given.steps, given.window, seed)
