@@ -28,6 +28,8 @@ from torch import Tensor
 
 from newtake.inversion.trajectory import Trajectory
 from newtake.methods import FateZero, configured
+from newtake.methods.masks import named
+from newtake.methods.request import Request
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracles import OfAnySize
@@ -135,13 +137,14 @@ def stored(subject: Subject, method: FateZero) -> OfAnySize:
 
 def ours(subject: Subject, method: FateZero) -> tuple[Tensor, int]:
     path = method.invert(subject.model, subject.z0, subject.ask)
-    return method(subject.model, path, subject.ask), of_path(path)
+    return method(subject.model, path, subject.ask), of_path(path, subject.ask)
 
 
-def of_path(path: Trajectory) -> int:
-    """With the sum of the target's words, which is as large as those of one step of the source."""
+def of_path(path: Trajectory, ask: Request) -> int:
+    """With the sum of the target's words, of those alone of which its mask is made."""
     assert path.words is not None
-    return taken([*path.z, *path.fed, *path.words]) + taken(path.words[:1])
+    own = path.words[0]
+    return taken([*path.z, *path.fed, *path.words]) + own.nbytes // own.shape[1] * len(named(ask))
 
 
 def taken(tensors: Iterable[Tensor]) -> int:
@@ -185,7 +188,7 @@ def device_said() -> str:
 def counted(job: Job) -> tuple[dict[str, int], int]:
     """Numbers in the maps that are kept at this size, and bytes that ours keeps, always in float32."""
     subject, told = sd(job.frames, job.pixels, "meta", narrow=job.network == "narrow"), dict(SETTINGS, most=job.most)
-    one, two = (of_path(configured("fatezero", steps=steps, **told).invert(subject.model, subject.z0, subject.ask))
+    one, two = (of_path(configured("fatezero", steps=steps, **told).invert(subject.model, subject.z0, subject.ask), subject.ask)
                 for steps in (1, 2))
     oracle = stored(subject, configured("fatezero", steps=1, **told))
     oracle.invert(subject.z0)

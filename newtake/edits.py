@@ -17,7 +17,7 @@ from .errors import BadInput, Note
 from .methods.masks import where
 from .methods.request import Request, request
 from .models.counted import Counted
-from .models.vae import PIXELS
+from .models.vae import at_once
 from .models.windows import Windowed
 from .prompts import size_noted, stated
 from .record import Edit, hash_of_frames
@@ -119,14 +119,14 @@ def key_of(video: Video, source: str, method: Method, model: UNet, ask: Request,
 
 
 def encoded(model: Model, video: Video) -> Tensor:      # (1 f c h w)
-    many = at_once(video)
+    many = at_once(*video.size)
     parts = [numbers(model.encode(video[i:i + many])) for i in track(range(0, len(video), many), "encoding")]
     return torch.cat(parts, 1)
 
 
 def decoded(model: Model, z: Tensor, like: Video, scratch: Path | None) -> Video:
     """Latents (f c h w) as a clip, its frames on disk."""
-    many, reel = at_once(like), Reel(scratch)
+    many, reel = at_once(*like.size), Reel(scratch)
     for some in track(z.split(many), "decoding"):
         reel.add(numbers(model.decode(some)))
     return reel.video(like)
@@ -137,11 +137,6 @@ def numbers(given: Tensor) -> Tensor:
     if not given.isfinite().all():
         raise BadInput("the autoencoder's answer is not a number: try --dtype fp32, or bf16")
     return given
-
-
-def at_once(video: Video) -> int:
-    """Frames that the autoencoder is given at a time."""
-    return max(1, PIXELS // (video.size[0] * video.size[1]))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What an edit will take, before it is made: evaluations, memory, disk and time.
 
-Evaluations are counted, not reckoned: the method itself runs on a network of a few weights (`models.shadow`).  Memory comes
+Evaluations are counted, not reckoned: the method itself runs on a model without a network (`models.shadow`).  Memory comes
 from the shapes of the network, time from one evaluation of it.
 """
 
@@ -30,7 +30,7 @@ MARGIN = 1.2                                            # what kernels take besi
 FIXED = 160 << 20                                       # bytes, whatever the size
 STATES = 8                                              # latents of the whole clip that are alive at once, a row
 SHARE = 0.7                                             # of the memory that is free, where nobody said how much
-SEEN = 2                                                # frames of the shadow's clip
+SEEN, SIDE = 2, 4                                       # of the shadow's clip: frames, and latents along a side
 TIMED = 4                                               # frames of the evaluation that is timed, at most
 
 
@@ -75,13 +75,13 @@ def counts(method: Method, model: UNet, ask: Request, located: bool) -> tuple[Co
 
     from .methods.masks import where
     from .models.counted import Counted
-    from .models.shadow import shadow
+    from .models.shadow import Shadow
 
-    there, longest = shadow(model), method.longest()
+    there, longest = Shadow(model.scheduler), method.longest()
     inverting, editing = Counted(there), Counted(there)
     small = replace(ask, mask=None if ask.mask is None else ask.mask[:SEEN])
     frames = SEEN if small.mask is None else len(small.mask)
-    z0 = torch.randn(1, frames, model.net.config.in_channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    z0 = torch.randn(1, frames, model.net.config.in_channels, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), quiet():
         path = longest.invert(inverting, z0, small)
         z = longest(editing, path, small)
@@ -127,10 +127,11 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
     latents = 4 * model.net.config.in_channels * prod(size)                         # bytes of a frame's
     now, unused = taken(model.device)
     base = [now + FIXED + STATES * there.rows * latents * max(many) for there in both]
-    most, least = int(SHARE * (now + unused)) if memory is None else memory, max(map(sum, zip(base, a_frame, strict=True)))
+    most = int(SHARE * (now + unused)) if memory is None else memory
+    least = max(map(sum, zip(base, a_frame, strict=True)))
     if windows is None and least > most:
-        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, or "
-                       "a smaller --size")
+        raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, "
+                       "or a smaller --size")
     chosen = windows or (steady((most - base[0]) // a_frame[0]), steady((most - base[1]) // a_frame[1]))
     frames = [sum(map(Windowed(model, window, method.setup.frames, model.mixed).asked, many)) for window in chosen]
     steps, words = len(model.levels(method.setup.steps)), 256 * len(ask.source.told or range(77))
@@ -145,7 +146,7 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
 
 
 def steady(window: int) -> int:
-    """At most so many: 1, 2, 3, 4, 6, 8, 12...  What is free changes a little from run to run, what is cached is of one."""
+    """1, 2, 3, 4, 6, 8, 12...: at most so many.  What is free always changes a little, and what is kept is of one window."""
     return window & (3 << max(0, window.bit_length() - 2))
 
 

@@ -26,13 +26,13 @@ class Asked(Counted):
 
     def __init__(self, inner):
         super().__init__(inner)
-        self.passes, self.rows = Counter(), Counter()
+        self.passes, self.of_rows = Counter(), Counter()
 
     def predict(self, z, at, text, prompted=True, frames=None):
         tokens = text.tokens.detach().expand(len(z), *text.tokens.shape[1:])
         rows = [(at.t, row.detach().numpy().tobytes(), said.numpy().tobytes()) for row, said in zip(z, tokens, strict=True)]
         self.passes[tuple(rows)] += 1
-        self.rows.update(rows)
+        self.of_rows.update(rows)
         return super().predict(z, at, text, prompted, frames)
 
 
@@ -43,4 +43,4 @@ def test_no_pass_is_asked_twice(name, inversion):
     edited(model, method, asked("sd1"), drawn(1, 2, 4, 4, 4).float())
     assert sum(model.passes.values()) - len(model.passes) == AGAIN.get(inversion, 0)
     if name == "fatezero" and inversion == "ddim":      # the source beside the targets: its maps are made again, not stored
-        assert sum(model.rows.values()) - len(model.rows) == int(0.8 * STEPS)
+        assert sum(model.of_rows.values()) - len(model.of_rows) == int(0.8 * STEPS)

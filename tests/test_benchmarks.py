@@ -1,4 +1,4 @@
-"""What benchmarks/memory.py and benchmarks/speed.py say, at a small size."""
+"""What benchmarks say, at a small size."""
 
 import gc
 import sys
@@ -9,10 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from newtake.attention.frames import read
 from newtake.models.counted import Counted
+from newtake.models.windows import Windowed
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import length
 import memory
+import reuse
 import speed
 import subjects
 
@@ -55,7 +59,7 @@ def test_what_ours_keeps_is_all_that_lives():
     path = method.invert(subject.model, subject.z0, subject.ask)
     method(model, path, subject.ask)
     alive = sum(held.nbytes() for place, held in model.alive.items() if place not in before)
-    off = alive + subject.z0.nbytes - memory.of_path(path)                          # the clip lived before
+    off = alive + subject.z0.nbytes - memory.of_path(path, subject.ask)                          # the clip lived before
     assert abs(off) <= 4 * model.state < path.words[0].nbytes / 4
 
 
@@ -68,7 +72,8 @@ def test_arithmetic():
     latents, maps = 4 * frames * side ** 2 * 4, 4 * frames * words * 16 ** 2
     found, mine = memory.counted(memory.Job("narrow", frames, steps, 8 * side))
     assert list(found.values()) == [of(32 ** 2, 1), of(32 ** 2, 2), of(side ** 2, 2)]
-    assert mine == (steps + 1) * (latents + maps)
+    named = 1                                           # of the tokens: what the target's mask is made of
+    assert mine == (steps + 1) * latents + steps * maps + maps // words * named
 
 
 def test_speed_is_told_of_every_method(capsys, monkeypatch, tmp_path):
@@ -100,3 +105,33 @@ def test_the_way_back_is_the_network():
     with clock.ways_back():
         torch.autograd.grad(said, tokens)
     assert clock.inside > forwards
+
+
+def test_nothing_is_made_twice(capsys):
+    found = reuse.main(["--small"])
+    first, second = found["second edit"]["first"], found["second edit"]["second"]
+    assert (first["inverting steps"], second["inverting steps"]) == (5, 0)
+    assert all(one["holds"] for one in (found["second edit"], *found["targets"]))
+    assert [len(one["expected"]) for one in found["targets"]] == [1, 3]
+
+
+def test_formulas():
+    """As docs/methods say them."""
+    assert reuse.formula("fatezero", 50, 1) == [50 + 100 + 40]
+    assert reuse.formula("newtake", 25, 1) == [25 + 2 + 35 + 12, 25 + 2 + 35 + 5]
+
+
+@pytest.mark.parametrize("look, pairs", [("own,middle", {3, 7}), ("first,previous", {2, 3, 5, 6})])
+def test_borders_of_windows(look, pairs):
+    """Windows of 4: side by side, or by one overlapping, so that a frame in three is made of two."""
+    windowed = Windowed(subjects.sd(1, 64, narrow=True).model, 4, read(look))
+    assert {i for i, border in enumerate(length.borders(windowed, 10).tolist()) if border} == pairs
+
+
+def test_flicker_is_seen_at_borders():
+    """Of grey frames, darker in the second window."""
+    scene = length.scene_of(length.Given(8, "newtake", 1, 4))
+    video = torch.zeros(8, 3, *scene.size[::-1])
+    video[4:] += 0.1
+    errors = length.flicker(video, scene)
+    assert errors[3] == pytest.approx(1000 * 0.1 ** 2 / 4) and errors.sum() == pytest.approx(errors[3])

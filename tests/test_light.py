@@ -60,7 +60,7 @@ def test_it_says_what_the_plain_one_says(name, norms):
     assert far <= NEAR[name] and (name != "fp8" or far > 0)
     assert torch.equal(said(lighter), said(lighter))
     assert (lighter.dtype, lighter.device) == (plain.dtype, plain.device)
-    assert (lighter.hash == plain.hash) == (name != "fp8")
+    assert (lighter.hash == plain.hash) == (name == "offload")     # which is not asked by its name here
 
 
 def test_weights_of_8_bits():

@@ -19,6 +19,7 @@ from newtake.levels import noise, step
 from newtake.methods import configured
 from newtake.metrics.pixels import psnr
 from newtake.models.guests import BUILT_IN
+from newtake.models.vae import FRAMES
 from newtake.welcome import welcomed
 from newtake.world import Scene, classifier
 from newtake.world import judge as judges
@@ -65,6 +66,19 @@ def test_the_autoencoder_keeps_a_picture(tiny):
     clip = video(Scene(size=(64, 64), frames=2))
     with torch.no_grad():
         assert psnr(tiny.decode(tiny.encode(clip[:])[0]), clip[:]) > 28
+
+
+def test_the_autoencoder_is_given_a_few_frames_at_a_time(tiny):
+    """However many and small they are: memory does not grow with them."""
+    given, frames = [], torch.zeros(2 * FRAMES + 1, 3, 16, 16)
+    hooks = [part.register_forward_pre_hook(lambda _, args: given.append(len(args[0])))
+             for part in (tiny.vae.net.encoder, tiny.vae.net.decoder)]
+    try:
+        assert tiny.decode(tiny.encode(frames)[0]).shape == frames.shape
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert given == 2 * [FRAMES, FRAMES, 1]
 
 
 def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):

@@ -1,24 +1,38 @@
-"""A very small stand-in for a network, with random weights: on it is counted what would be asked of the network."""
+"""A stand-in for a model without a network: on it is counted what would be asked of the model."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, final
 
-import torch
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from torch import Tensor
 
-from .unet import UNet
+from ..attention.call import Call, Frames, Kind, Site, Stage, attend, compose
+from ..attention.features import Features
+from ..levels import Level, Prediction, diffusion, prediction_kind
+from .model import Model, Text
 
-SMALL = dict(
-    sample_size=8, block_out_channels=(4,), layers_per_block=2, norm_num_groups=2, attention_head_dim=2,
-    num_attention_heads=None, down_block_types=("CrossAttnDownBlock2D",), up_block_types=("CrossAttnUpBlock2D",),
-    transformer_layers_per_block=1,
-    mid_block_type="UNetMidBlock2DCrossAttn", only_cross_attention=False,
-)
+STAGES: tuple[tuple[Stage, int], ...] = (("down", 4), ("up", 3))        # as many sites as published code counts
+SITES = [Site(f"{stage}.{i}", stage, i) for stage, many in STAGES for i in range(many)]
 
 
-def shadow(model: UNet) -> UNet:
-    """One that reads the same prompts and levels and has latents of as many channels."""
-    told = {name: value for name, value in model.net.config.items() if not name.startswith("_")}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net: Any = UNet2DConditionModel.from_config({**told, **SMALL})
-    return UNet(net.eval().requires_grad_(False), model.scheduler)
+@final
+class Shadow(Model):
+    """Has the same levels.  Controls are called at a few sites; features are not taught."""
+
+    def __init__(self, scheduler: Mapping[str, Any]):
+        self.scheduler = scheduler
+
+    def levels(self, steps: int) -> list[Level]:
+        return diffusion(self.scheduler, steps)
+
+    def predict(
+        self, z: Tensor, at: Level, text: Text, prompted: bool = True, frames: Frames | None = None
+    ) -> Prediction:
+        r, f, _, h, w = z.shape
+        control = compose(*(one for one in self._control if not isinstance(one, Features)))
+        kinds: tuple[tuple[Kind, int], ...] = (("self", h * w), ("cross", text.tokens.shape[-2]))
+        for site in SITES if self._control else ():
+            for kind, m in kinds:
+                q, k = z.new_zeros(r, f, 2, h * w, 1), z.new_zeros(r, f, 2, m, 1)
+                control(Call(site, kind, at, prompted, frames or Frames.all(f), (h, w), q, k, k, q[:, :, 0]), attend)
+        out = 0.1 * z + text.tokens.mean().to(z)        # of which a gradient to the prompt can be taken
+        return Prediction(prediction_kind(self.scheduler), out, z, at)

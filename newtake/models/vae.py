@@ -9,6 +9,12 @@ from ..errors import BadInput
 from ..track import track
 
 PIXELS = 2 * 512 ** 2                                   # at a time: decoding them takes about 2 GB in float32
+FRAMES = 16                                             # at a time, however small they are
+
+
+def at_once(wide: int, high: int) -> int:
+    """Frames of so many pixels that are encoded or decoded at a time."""
+    return max(1, min(FRAMES, PIXELS // (wide * high)))
 
 
 @final
@@ -33,13 +39,13 @@ class Autoencoder:
         if high % self.factor or wide % self.factor:
             raise BadInput(f"pictures of {wide}x{high} cannot be encoded; their sides must be multiples of {self.factor}")
         means = [self.net.encode(some.to(self.net.device, self.net.dtype)).latent_dist.mean.float()
-                 for some in track(frames.split(max(1, PIXELS // (high * wide))), "encoding")]
+                 for some in track(frames.split(at_once(wide, high)), "encoding")]
         return (torch.cat(means) - self.shift) * self.scale
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(... c h w) -> (... 3 H W) in [-1, 1], float32, where z lies."""
-        chunks = z.flatten(0, -4).split(max(1, PIXELS // (z.shape[-2] * z.shape[-1] * self.factor ** 2)))
+        chunks = z.flatten(0, -4).split(at_once(z.shape[-1] * self.factor, z.shape[-2] * self.factor))
         pictures = [self._picture(some) for some in track(chunks, "decoding")]
         return torch.cat(pictures).unflatten(0, z.shape[:-3])
 

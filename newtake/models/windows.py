@@ -48,11 +48,11 @@ class Windowed(Wrapper):
     ) -> Prediction:
         frames = frames or Frames.all(z.shape[1])
         if len(frames.numbers) <= self.size:
-            return self.inner.predict(z, at, text, prompted, frames)
+            return finite(self.inner.predict(z, at, text, prompted, frames))
 
         def ask(which: Tensor, carried: Callable) -> Prediction:
             here = replace(frames, numbers=frames.numbers[which], fetch=carried)
-            return self.inner.predict(z[:, which], at, text, prompted, here)
+            return finite(self.inner.predict(z[:, which], at, text, prompted, here))
 
         anchors = Carried(self.anchors(frames.of))
         if len(anchors.numbers):
@@ -90,6 +90,14 @@ class Windowed(Wrapper):
         """Rising over the overlap, falling again."""
         i = torch.arange(many)
         return torch.minimum(i, many - 1 - i).clamp(max=self.overlap).add(1)[:, None, None, None]
+
+
+def finite(said: Prediction) -> Prediction:
+    """BadInput where the network's answer is no number."""
+    if not said.out.isfinite().all():
+        raise BadInput(f"the network's answer in step {said.at.step + 1} of {said.at.of} is not a number: try --dtype fp32, or "
+                       "bf16")
+    return said
 
 
 def freed(ask: Callable[..., Prediction], which: Tensor, carried: Callable) -> Prediction:
