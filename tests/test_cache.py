@@ -222,8 +222,7 @@ def test_two_processes_at_once_invert_once(clip, tmp_path):
     assert [job.returncode for job in jobs] == [0, 0], ended
     one, two = (json.loads(said) for said, _ in ended)
     assert bits(one) == bits(two) and one["inversion"]["made_now"] != two["inversion"]["made_now"]
-    assert sorted(record["evaluations"] - 8 * record["inversion"]["made_now"] for record in (one, two))[0] == \
-        min(one["evaluations"], two["evaluations"]) and not [*(tmp_path / "cache").rglob("*.part*")]
+    assert abs(one["evaluations"] - two["evaluations"]) == 8 and not [*(tmp_path / "cache").rglob("*.part*")]
 
 
 @contextmanager
