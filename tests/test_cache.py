@@ -80,8 +80,9 @@ def test_targets_of_all_three_ways_share_an_inversion(clip, cache, first, tmp_pa
     many = edit(clip, cache.folder, "--target", "a green ball on the grass", "--targets", tmp_path / "more.txt")
     assert many["job"]["targets"] == [TARGET, "a green ball on the grass", "a red fish on the grass", "a red ball on the sea"]
     assert not many["inversion"]["made_now"] and bits(many)[0] == bits(first)[0]
-    assert first["evaluations"] == 2 + 4 + 1 and many["evaluations"] == 4 * 4 + 1       # the source's row once
-    assert many["estimate"]["evaluations"] == 2 + many["evaluations"] and len(cache.entries()) == 1
+    assert first["evaluations"] == 2 + 2 + 3            # inverted; looked at, beside the source; and 2 steps, the source in one
+    assert 5 + 4 * 2 <= many["evaluations"] <= 5 + 4 * 3 == many["estimate"]["evaluations"] - 2     # a shape may be let go
+    assert len(cache.entries()) == 1
 
 
 def test_invert_fills_it(clip, tmp_path):
@@ -136,7 +137,7 @@ def test_evaluations_are_as_they_were_told(clip, model, name, inversion, located
     targets = [TARGET, "a red fish on the grass"]
     inverting, editing = (one.evaluations for one in counts(method, model, request(model, SOURCE, targets), located))
     done = edited(Video.read(clip, size=(64, 64)), SOURCE, targets, method, model, located=located)
-    if inversion == "null_text":
+    if inversion == "null_text" or name == "newtake":   # which look what is needed
         assert done.inversion["evaluations"] <= inverting and done.evaluations <= inverting + editing
     else:
         assert (done.inversion["evaluations"], done.evaluations) == (inverting, inverting + editing)
@@ -222,8 +223,7 @@ def test_two_processes_at_once_invert_once(clip, tmp_path):
     assert [job.returncode for job in jobs] == [0, 0], ended
     one, two = (json.loads(said) for said, _ in ended)
     assert bits(one) == bits(two) and one["inversion"]["made_now"] != two["inversion"]["made_now"]
-    assert sorted(record["evaluations"] - 8 * record["inversion"]["made_now"] for record in (one, two))[0] == \
-        min(one["evaluations"], two["evaluations"]) and not [*(tmp_path / "cache").rglob("*.part*")]
+    assert abs(one["evaluations"] - two["evaluations"]) == 8 and not [*(tmp_path / "cache").rglob("*.part*")]
 
 
 @contextmanager

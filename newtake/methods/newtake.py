@@ -32,6 +32,9 @@ class Newtake(Method):
     setup: Setup = Setup(frames=("own", "middle"), guidance=9.0, guided_until=0.4, mask=0.3, widen=0)
     reach: float = setting(0.15, "share of what changes that lies outside the mask from which on the shape changes", 0, 1)
 
+    def longest(self):
+        return replace(super().longest(), reach=1.0)    # no shape changes: all targets have the source beside them
+
     def invert(self, model, z0, ask):
         return self._kept(ask).invert(model, z0, ask)
 
