@@ -107,14 +107,6 @@ def test_the_way_back_is_the_network():
     assert clock.inside > forwards
 
 
-def test_nothing_is_made_twice(capsys):
-    found = reuse.main(["--small"])
-    first, second = found["second edit"]["first"], found["second edit"]["second"]
-    assert (first["inverting steps"], second["inverting steps"]) == (5, 0)
-    assert all(one["holds"] for one in (found["second edit"], *found["targets"]))
-    assert [len(one["expected"]) for one in found["targets"]] == [1, 3]
-
-
 def test_formulas():
     """As docs/methods say them."""
     assert reuse.formula("fatezero", 50, 1) == [50 + 100 + 40]
