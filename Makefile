@@ -29,6 +29,12 @@ bench: $(VENV)/dev            ## the figures in the README and the docs: some ho
 	$(BIN)/python benchmarks/tuning.py --out .bench/tuning --memory
 	$(BIN)/python benchmarks/learning.py --out .bench/learning
 	$(BIN)/python benchmarks/guests.py --out .bench/guests
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/speed.py --save
+	$(BIN)/python benchmarks/length.py --looks own,middle first,previous
+	$(BIN)/python benchmarks/reuse.py
+	$(BIN)/python benchmarks/background.py
+	$(BIN)/python benchmarks/cuts.py
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training

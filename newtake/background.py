@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,22 @@ FEATHER = Fraction(1, 64)                               # of the source's shorte
 
 
 # Masks
+
+def mask_clip(path: str | Path, clip: Video, frames: int | None = None, start: int = 0, stride: int = 1) -> Video:
+    """A mask's file, as a clip of one frame or of as many as the clip."""
+    mask = Video.read(path, size=clip.size)             # scaled and cropped as the clip is
+    if len(mask) not in (1, len(clip)):
+        mask = Video.read(path, frames, start, stride, clip.size)
+    if len(mask) not in (1, len(clip)):
+        raise BadInput(f"the mask has {len(mask)} frames and the clip {len(clip)}; give one picture or as many frames")
+    return mask
+
+
+def mask_of(path: str | Path, clip: Video, frames: int | None = None, start: int = 0, stride: int = 1) -> Tensor:
+    """A mask from a file, (f h w), True where it is lighter than grey, for a clip of these frames of its own."""
+    mask = mask_clip(path, clip, frames, start, stride)
+    return torch.cat([some.mean(1) > 0 for some in mask.chunks()]).expand(len(clip), -1, -1)
+
 
 def of_clip(mask: Video, frames: int) -> Inside:
     """White is inside, from grey on.  A picture counts for all frames.  BadInput where it has another number of them."""

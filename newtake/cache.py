@@ -108,6 +108,8 @@ class Cache(Paths):
                 from wrong
 
     def _fill(self, entry: Path, key: Mapping[str, Any], make: Make, device: str) -> None:
+        if (entry / MANIFEST).exists():
+            shutil.rmtree(entry, ignore_errors=True)
         for torn in entry.glob(".*.part*"):
             torn.unlink()
         with keeping(Shelf(entry, device)):
@@ -185,8 +187,7 @@ def whole(entry: Path) -> bool:
             return True
     except (BadInput, OSError, ValueError, KeyError, TypeError):
         pass
-    shutil.rmtree(entry, ignore_errors=True)            # somebody else's, or damaged: made anew
-    return False
+    return False                                        # somebody else's, or damaged: made anew
 
 
 def told(entry: Path) -> dict[str, Any]:

@@ -265,6 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = "cancelled; nothing was left half-written" if code == CANCELLED else None
     except BadInput as e:
         line, code = str(e), 2
+    except (MemoryError, RuntimeError) as e:
+        if not isinstance(e, MemoryError) and "memory" not in str(e).lower():
+            raise
+        line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
     if line:

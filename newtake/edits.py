@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from .models.counted import Counted
 from .models.vae import at_once
 from .models.windows import Windowed
 from .prompts import size_noted, stated
-from .record import Edit, hash_of_frames
+from .record import Edit, hash_of_frames, versions
 from .track import track
 from .video.reel import Reel
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Means:
-    """What an edit is made with.  But for the order in which sums are made, nothing of it shows in the edit."""
+    """What an edit is made with.  Of it only windows show in the edit: see `models.windows`."""
 
     paths: Paths = field(default_factory=Memory)        # where inversions are
     windows: tuple[int, int] | None = None              # frames that the network sees at once: of the inversion, of the edit
@@ -62,6 +62,8 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
                       "--adapter ADAPTER", Note, stacklevel=2)
     ask, seconds = request(model, source, targets, seed=seed, **said), {}
     counted = Counted(means.windowed(model, method, video, editing=True))
+    if ask.mask is not None and len(ask.mask) != len(video):
+        raise BadInput(f"the mask is of {len(ask.mask)} frames, the clip of {len(video)}")
     with torch.no_grad(), inverted(video, source, method, model, ask, means, seconds) as kept:
         with timed(seconds, "editing"):
             z = method(means.watch(counted), kept.path, ask)
@@ -115,7 +117,7 @@ def key_of(video: Video, source: str, method: Method, model: UNet, ask: Request,
     window = None if len(video) <= windowed.size else [windowed.size, windowed.overlap, list(windowed.look)]
     return {"pixels": hash_of_frames(video), "frames": len(video), "size": list(video.size), "model": model.hash,
             "source": source, "path": repr(method.path_key(ask)), "window": window, "dtype": str(model.dtype),
-            "device": model.device.type, "threads": torch.get_num_threads(), "torch": torch.__version__}
+            "device": model.device.type, "threads": torch.get_num_threads(), **versions()}
 
 
 def encoded(model: Model, video: Video) -> Tensor:      # (1 f c h w)
@@ -126,9 +128,15 @@ def encoded(model: Model, video: Video) -> Tensor:      # (1 f c h w)
 
 def decoded(model: Model, z: Tensor, like: Video, scratch: Path | None) -> Video:
     """Latents (f c h w) as a clip, its frames on disk."""
-    many, reel = at_once(*like.size), Reel(scratch)
-    for some in track(z.split(many), "decoding"):
-        reel.add(numbers(model.decode(some)))
+    pictures = (numbers(model.decode(some)) for some in track(z.split(at_once(*like.size)), "decoding"))
+    return on_disk(pictures, like, scratch)
+
+
+def on_disk(pictures: Iterable[Tensor], like: Video, scratch: Path | None) -> Video:
+    """Frames as a clip, put on disk as they come."""
+    reel = Reel(scratch)
+    for some in pictures:
+        reel.add(some)
     return reel.video(like)
 
 

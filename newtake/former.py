@@ -35,10 +35,11 @@ def recorded(path: Path) -> Any:
 
     beside = path.with_suffix(".json")
     try:
-        if beside.is_file() and path.name in [one["file"] for one in json.loads(beside.read_text("utf-8"))["edits"]]:
-            return json.loads(beside.read_text("utf-8"))
-        return json.loads(Video.read(path, 1).comment)
-    except (BadInput, OSError, ValueError, KeyError, TypeError):
+        told = json.loads(beside.read_text("utf-8")) if beside.is_file() else None
+        if told is None or path.name not in [one["file"] for one in told["edits"]]:
+            told = json.loads(Video.read(path, 1).comment)
+        return told if {*told} >= {*BITS} else None
+    except (BadInput, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -63,9 +64,9 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
         known &= all(isinstance(one[name], str) for one in job["guests"] for name in ("where", "pictures"))
         known = known and len([Invitation(**one) for one in job["guests"]]) == len(told["guests"])
         known &= all(isinstance(one[name], str | None) for one in told["guests"] for name in ("network", "pictures"))
-        known &= told["machine"]["threads"] >= 1
+        known &= 1 <= told["machine"]["threads"] <= 4096
         known &= all([type(one) for one in told["job"][name] or (1, 1)] == [int, int] for name in ("size", "windows"))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         known = False
     if not known:
         raise BadInput(f"{run} is no run folder, nor an edit that says how it was made, of this version of newtake")

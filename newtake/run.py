@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Way:
-    """How a job is carried out, where it changes no bit of the edit."""
+    """How a job is carried out.  Of it only memory shows in the edit, by the windows that it allows, which the job then has."""
 
     download: bool = False                              # a hub id may be fetched
     trust: bool = False                                 # pickles may be read, as tensors alone
@@ -77,28 +77,27 @@ class Ready:
     shots: list[range]
     mask: Tensor | None                                 # (f h w)
     method: Method
-    model: UNet
+    model: UNet                                         # with its guests
     estimate: Estimate | None                           # None: not made yet
     hashes: dict[str, str | None]
     reader: str | None                                  # who read what the clip shows
     notes: list[str]
 
-    def parts(self, way: Way) -> Iterator[tuple[Video, Tensor | None, UNet]]:
+    def parts(self) -> Iterator[tuple[Video, Tensor | None, UNet]]:
         """Each shot with its mask and the model with its guests."""
-        from .welcome import welcomed
-
-        job = self.job
+        if len(self.shots) == 1:
+            yield self.clip, self.mask, self.model
+            return
         for shot in self.shots:
-            clip = self.clip if len(self.shots) == 1 else self.clip.part(shot)
-            start = job.start + shot.start * job.stride
-            model = welcomed(self.model, job.guests, clip, start, job.stride, way.download, way.trust)
-            yield clip, None if self.mask is None else self.mask[shot.start:shot.stop], model
+            mask = None if self.mask is None else self.mask[shot.start:shot.stop]
+            yield self.clip.part(shot), mask, self.model.of_frames(shot)
 
 
 def prepared(job: Job, way: Way = Way()) -> Ready:
     """Everything but the work.  BadInput where the job cannot be done."""
     import torch
 
+    from . import background
     from .estimate import estimate
     from .methods import configured
     from .methods.request import request
@@ -107,7 +106,7 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
     from .models.light import lighten
     from .models.load import load
     from .video import Video
-    from .welcome import footage
+    from .welcome import footage, welcomed
 
     named(job, way)
     method = configured(job.method, **job.settings)
@@ -115,9 +114,8 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
     consistent(job)
     read = partial(Video.read, job.clip, job.frames, job.start, job.stride, whole=job.whole)
     clip = read(job.size)
-    if (job.background.feather or 0) not in range(max(clip.size)):
-        raise BadInput(f"--feather is a number of pixels from 0 to {max(clip.size) - 1}, not {job.background.feather}")
-    mask = marked(job, clip)
+    if job.mask is not None:
+        background.mask_clip(job.mask, clip, job.frames, job.start, job.stride)
     for name in job.adapters:
         adapters.found(name)
     for guest in job.guests:
@@ -132,15 +130,20 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
     lighten(model, job.light)
     if job.size is None:
         clip = read(native_size(clip.size, model))
-        mask = marked(job, clip)
+    if (job.background.feather or 0) not in range(max(clip.size)):
+        raise BadInput(f"--feather is a number of pixels from 0 to {max(clip.size) - 1}, not {job.background.feather}")
+    mask = marked(job, clip)
+    model = welcomed(model, job.guests, clip, job.start, job.stride, way.download, way.trust)
     ready = Ready(replace(job, source=source), clip, shots, mask, method, model, None, hashes, reader, [])
-    _, inside, welcome = next(ready.parts(way))
-    ask = request(welcome, source, job.targets, seed=job.seed, words=job.words, spared=job.spared, weights=job.weights,
+    _, inside, first = next(ready.parts())
+    ask = request(first, source, job.targets, seed=job.seed, words=job.words, spared=job.spared, weights=job.weights,
                   shares=job.shares, mask=inside)
-    expected = estimate(method, welcome, ask, [clip.part(shot) for shot in shots], way.memory, job.windows,
+    expected = estimate(method, first, ask, [clip.part(shot) for shot in shots], way.memory, job.windows,
                         job.background.keep)
     notes = [*notes, *said, *clip.notes, *strange_to(job.model, [source, *job.targets], model, clip)]
-    return replace(ready, job=replace(ready.job, windows=expected.windows), estimate=expected, notes=notes)
+    longest = max(map(len, shots))
+    windowed = replace(ready.job, windows=expected.windows or (longest, longest))
+    return replace(ready, job=windowed, estimate=expected, notes=notes)
 
 
 def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
@@ -172,12 +175,12 @@ def carried_out(ready: Ready, way: Way, beside: Path) -> Edit:
 
     job, done, watch = ready.job, [], watching(way, ready.model)
     with paths(way.cache, beside) as kept:
-        for clip, mask, model in ready.parts(way):
+        for clip, mask, model in ready.parts():
             done.append(edited(clip, str(job.source), job.targets, ready.method, model, job.seed,
                                Means(kept, job.windows, beside, watch), job.background.keep, words=job.words, spared=job.spared,
                                weights=job.weights, shares=job.shares, mask=mask))
     whole = joined(done, ready.clip)
-    return with_background(whole, job) if job.background.keep else whole
+    return with_background(whole, job, beside) if job.background.keep else whole
 
 
 def watching(way: Way, model: UNet) -> Callable[[Model], Model]:
@@ -190,9 +193,10 @@ def watching(way: Way, model: UNet) -> Callable[[Model], Model]:
     return partial(Watched, show=preview_file(way.preview), decode=decode)
 
 
-def with_background(done: Edit, job: Job) -> Edit:
+def with_background(done: Edit, job: Job, beside: Path) -> Edit:
     """The edits inside of where they may differ, the clip around them."""
     from .background import grown, kept, of_tensor
+    from .edits import on_disk, timed
     from .video import Video
 
     assert done.inside is not None
@@ -202,8 +206,10 @@ def with_background(done: Edit, job: Job) -> Edit:
     back = None if asked.full_size else partial(round_trip, done.model)
     by_words = job.mask is None and asked.box is None   # which are tight around things
     insides = [of_tensor(inside) for inside in done.inside]
-    videos = tuple(kept(video, source, grown(inside, 1) if by_words else inside, asked.feather, back)
-                   for video, inside in zip(done.videos, insides, strict=True))
+    composed = [kept(video, source, grown(inside, 1) if by_words else inside, asked.feather, back)
+                for video, inside in zip(done.videos, insides, strict=True)]
+    with timed(done.seconds, "background"):
+        videos = tuple(on_disk(one.chunks(), source, beside) for one in composed)
     return replace(done, videos=videos, source=source)
 
 
@@ -215,7 +221,7 @@ def fill(job: Job, way: Way = Way()) -> dict[str, Any]:
     ready = prepared(replace(job, targets=(job.source or "a clip",)), way)
     source, total = str(ready.job.source), {"evaluations": 0, "seconds": 0.0, "made_now": 0}
     with paths(way.cache, Path()) as kept:
-        for clip, _, model in ready.parts(way):
+        for clip, _, model in ready.parts():
             ask = request(model, source, source, seed=job.seed)
             with inverted(clip, source, ready.method, model, ask, Means(kept, ready.job.windows), {}) as path:
                 told = asked_of(path)
@@ -274,22 +280,8 @@ def marked(job: Job, clip: Video) -> Any:
 
     It is a picture, of as many frames as are edited, or of the whole clip; BadInput otherwise.
     """
-    if job.background.box is not None:
-        from .background import of_box
+    from .background import mask_of, of_box
 
+    if job.background.box is not None:
         return of_box(job.background.box, clip.size)(range(len(clip))) > 0
     return None if job.mask is None else mask_of(job.mask, clip, job.frames, job.start, job.stride)
-
-
-def mask_of(path: str | Path, clip: Video, frames: int | None = None, start: int = 0, stride: int = 1) -> Any:
-    """A mask from a file, (f h w), for a clip of these frames of its own: see `marked`."""
-    import torch
-
-    from .video import Video
-
-    mask = Video.read(path, size=clip.size)             # scaled and cropped as the clip is
-    if len(mask) not in (1, len(clip)):
-        mask = Video.read(path, frames, start, stride, clip.size)
-    if len(mask) not in (1, len(clip)):
-        raise BadInput(f"the mask has {len(mask)} frames and the clip {len(clip)}; give one picture or as many frames")
-    return torch.cat([some.mean(1) > 0 for some in mask.chunks()]).expand(len(clip), -1, -1)

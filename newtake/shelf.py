@@ -144,14 +144,17 @@ def walk(
     Gives the series of each name that states have, from the step on that is said (0: the start).
     """
     kept = shelf()
+
+    def keep(step: int, state: State) -> State:
+        for put in kept.before:
+            put()
+        return kept.put(work, step, state)
+
     if not kept.has(work, 0):
-        kept.put(work, 0, start())
+        keep(0, start())
     there = kept.done(work) - 1
     state = kept.state(work, there)
     for step, item in enumerate(track(items, work), 1):
         if step > there:
-            state = move(state, item)
-            for put in kept.before:
-                put()
-            state = kept.put(work, step, state)
+            state = keep(step, move(state, item))
     return lambda name, first: kept.series(work, name, range(first, len(items) + 1))

@@ -8,6 +8,7 @@ import torch
 from networks import drawn, relative
 
 from newtake import load
+from newtake.edits import edited as edit
 from newtake.methods import configured
 from newtake.methods.newtake import Newtake, alone
 from newtake.methods.request import request
@@ -51,3 +52,18 @@ def test_a_mask_that_is_given_says_how_far_the_edit_may_go():
     ask = replace(networks.asked(), mask=torch.ones(2, 8, 8, dtype=torch.bool))
     lets_go = configured("newtake", steps=4, reach=0)
     assert relative(edited(lets_go, model, z0, ask), edited(lets_go._kept(ask), model, z0, ask)) < 1e-9
+
+
+@pytest.mark.parametrize("name", ["newtake", "fatezero", "masactrl"])
+def test_a_target_may_be_longer_than_the_source(name):
+    """Words of the target that lie further on than the source's prompt goes have no place in its maps."""
+    told = dict(blend_latents=True) if name == "fatezero" else {}
+    model, method = load("tiny"), configured(name, steps=2, mask=0.3, **told)
+    ask = request(model, "a ball", ["a watercolour painting of a red fish in the snow"])
+    assert edited(method, model, model.encode(video(Scene(frames=2, size=(64, 64)))[:]), ask).isfinite().all()
+
+
+def test_where_an_edit_may_differ_is_told_of_a_method_that_inverts_nothing():
+    model, scene = load("tiny"), Scene(frames=2, size=(64, 64))
+    done = edit(video(scene), RED, ["a blue ball on the grass"], configured("sdedit", steps=2), model, located=True)
+    assert done.inside is not None and done.inside.shape == (1, 2, 16, 16) and 0 < done.inside.float().mean() < 1

@@ -6,13 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from ..background import mask_of
 from ..captions.world import load as load_worlds
 from ..errors import BadInput, Note
 from ..metrics import METRICS, Material, scores
 from ..metrics.clip import CLIP
 from ..metrics.clip import load as load_clip
 from ..metrics.perceptual import LayerDistance
-from ..run import mask_of
 from ..video import Video
 from ..world import judge
 from ..world.grammar import unknown

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import BadInput
 from ..options import (
     Adapters,
     CacheFolder,
@@ -54,6 +55,8 @@ def invert(clip: Clip, source: Source = None, captioner: Captioner = None, metho
     from ..run import Way, fill
     from ..show import noted, shown
 
+    if cache == "none":
+        raise BadInput("an inversion that is not kept is of no use; leave --cache none out, or name a folder")
     job = Job(clip, source, (), method, pairs(set, "--set"), model=model, adapters=weighted(adapter, "--adapter"),
               guests=tuple(map(spelled, guest)), norms=norms, frames=frames, start=start, stride=stride, size=pixels(size),
               seed=seed, device=device, dtype=dtype, windows=(window, window) if window else None)

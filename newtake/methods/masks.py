@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..attention.regions import Words, region, resized
 from ..inversion.trajectory import Trajectory
+from ..levels import noise
 from ..models.model import Model
 from ..shapes import Latents, Numbers, Regions, WordMaps
 from .method import Setup
@@ -17,7 +18,6 @@ from .request import Change, Request
 
 USUAL = 0.3                                             # of a frame's maximum, where a method has no mask of its own
 HALFWAY = 0.5                                           # share of the steps
-TINY = 1e-6
 
 
 def masked(setup: Setup, ask: Request) -> bool:
@@ -63,7 +63,15 @@ def changed(
     among = replace(ask, changes=tuple(change.among(few) for change in ask.changes))
     if len(maps) > len(ask.changes):
         return changing(setup, among, size, maps[0], maps[1:])
-    return changing(setup, among, size, torch.zeros_like(maps[0]) if source is None else source[:, few], maps)
+    return changing(setup, among, size, torch.zeros_like(maps[0]) if source is None else only(source, few), maps)
+
+
+def only(words: WordMaps, few: list[int]) -> WordMaps:
+    """The maps of these tokens; of those further on than its prompt goes nothing."""
+    own = words.new_zeros(len(words), len(few), *words.shape[2:])
+    there = [i for i, token in enumerate(few) if token < words.shape[1]]
+    own[:, there] = words[:, [few[i] for i in there]]
+    return own
 
 
 def changing(
@@ -101,17 +109,16 @@ def where(model: Model, setup: Setup, path: Trajectory, z: Latents, ask: Request
     """Where finished targets z (r f c h w) may differ from the clip, (r f h w): inside the user's mask, or where the words are
     that change, in the clip or in what became of it.
 
-    The network is asked once more for that: for the words of the clip and of the targets, all with the clip's noise, halfway.
+    The network is asked once more for that: for the words of the clip and of the targets, all with one noise, halfway.
     """
     size = z.shape[-2], z.shape[-1]
     if ask.mask is not None:
         return changing(setup, ask, size, None)
     setup = setup if setup.mask is not None else replace(setup, mask=USUAL)
     words = Words(1 + len(z), by_step=False, tokens=named(ask))
-    clean, at = path.shown(path.z[-1]), path.levels[int(HALFWAY * path.steps)]
-    noisy = path.fed_at(at) if path.steps else clean
-    noise = (noisy - at.alpha * clean) / max(at.sigma, TINY)
-    rows = torch.cat([noisy, at.alpha * z + at.sigma * noise])
+    levels, clean = model.levels(setup.steps), path.z[-1][:, :, :z.shape[2]]
+    at = levels[int(HALFWAY * (len(levels) - 1))]
+    eps = noise(ask.seed, range(z.shape[1]), *z.shape[2:]).to(z)
     with model.control(words):
-        model.predict(rows, at, ask.source.then(ask.targets))
+        model.predict(at.alpha * torch.cat([clean, z]) + at.sigma * eps, at, ask.source.then(ask.targets))
     return changed(setup, ask, [words], size)

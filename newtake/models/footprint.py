@@ -1,4 +1,4 @@
-"""How much memory a network takes, from its shapes: its weights, and what one frame needs while it runs through."""
+"""How much memory a frame takes while it runs through a network, from the network's shapes."""
 
 import json
 import weakref
@@ -16,14 +16,6 @@ from torch.utils._pytree import tree_leaves
 
 from .parts import empty
 from .unet import UNet
-
-
-def weights(model: UNet) -> int:
-    """Bytes of all networks of a model."""
-    networks = [model.net, *model.temporal.values(), *(guest.net for guest in model.guests)]
-    networks += [model.vae.net] if model.vae else []
-    networks += model.encoders.encoders if model.encoders else []
-    return sum(one.numel() * one.element_size() for network in networks for one in (*network.parameters(), *network.buffers()))
 
 
 def activations(model: UNet, size: tuple[int, int], graph: bool = False) -> int:

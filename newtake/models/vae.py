@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ..errors import BadInput
-from ..track import track
 
 PIXELS = 2 * 512 ** 2                                   # at a time: decoding them takes about 2 GB in float32
 FRAMES = 16                                             # at a time, however small they are
@@ -39,14 +38,14 @@ class Autoencoder:
         if high % self.factor or wide % self.factor:
             raise BadInput(f"pictures of {wide}x{high} cannot be encoded; their sides must be multiples of {self.factor}")
         means = [self.net.encode(some.to(self.net.device, self.net.dtype)).latent_dist.mean.float()
-                 for some in track(frames.split(at_once(wide, high)), "encoding")]
+                 for some in frames.split(at_once(wide, high))]
         return (torch.cat(means) - self.shift) * self.scale
 
     @torch.no_grad()
     def decode(self, z: Tensor) -> Tensor:
         """(... c h w) -> (... 3 H W) in [-1, 1], float32, where z lies."""
         chunks = z.flatten(0, -4).split(at_once(z.shape[-1] * self.factor, z.shape[-2] * self.factor))
-        pictures = [self._picture(some) for some in track(chunks, "decoding")]
+        pictures = [self._picture(some) for some in chunks]
         return torch.cat(pictures).unflatten(0, z.shape[:-3])
 
     def _picture(self, z: Tensor) -> Tensor:            # (f 3 H W)
