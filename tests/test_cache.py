@@ -256,7 +256,7 @@ def test_a_full_disk_under_the_cache(clip, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a small disk is a tmpfs")
 @pytest.mark.parametrize("size, out, line", [("64k", "run", "frames cannot wait"), ("128k", "run", "cannot write"),
-                                             ("112k", "edit.mkv", "cannot write")])
+                                             ("104k", "edit.mkv", "cannot write")])
 def test_a_full_disk_under_the_results(clip, cache, first, tmp_path, size, out, line):
     with full(tmp_path / "disk", size) as disk:
         said = refused("edit", clip, TARGET, *QUICK, "--cache", cache.folder, "--out", disk / out, "--lossless")
