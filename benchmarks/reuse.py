@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice, product
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,10 @@ def formula(method: str, n: int, r: int) -> list[int]:
 
 
 def targets(scene: Scene, r: int) -> list[str]:
-    """Other colours and, every third time, other things."""
-    colours, things = iter(COLOURS), iter(thing for thing in THINGS if thing != scene.object)
-    return [(scene.becomes(object=next(things)) if i % 3 == 2 else scene.becomes(colour=next(colours))).caption()
-            for i in range(r)]
+    """Other colours, then other things of every colour."""
+    others = [thing for thing in THINGS if thing != scene.object]
+    asked = islice(product([scene.object, *others], COLOURS), r)
+    return [scene.becomes(object=thing, colour=colour).caption() for thing, colour in asked]
 
 
 # Killed
