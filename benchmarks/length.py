@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from memory import status
+from taken import status
 from torch import Tensor
 
 import newtake

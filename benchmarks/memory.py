@@ -15,7 +15,6 @@ to 32x32, stay on the device, which is quicker than in the code, and the other s
 
 import argparse
 import sys
-import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import torch
 from subjects import Subject, sd, tiny
+from taken import begun, most, now
 from torch import Tensor
 
 from newtake.inversion.trajectory import Trajectory
@@ -150,32 +150,6 @@ def of_path(path: Trajectory, ask: Request) -> int:
 def taken(tensors: Iterable[Tensor]) -> int:
     """Bytes, what is there twice counted once.  Tensors without numbers are each their own."""
     return sum({z.data_ptr() or id(z): z.nbytes for z in tensors}.values())
-
-
-# What a process takes
-
-def begun(device: str) -> int:
-    """Bytes that are taken now, from where the most is counted."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")       # Linux: the most so far is forgotten
-    return status("VmRSS")
-
-
-def most(device: str) -> int:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else status("VmHWM")
-
-
-def status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name + ":"))
-
-
-def now(device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def device_said() -> str:

@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from taken import begun, most
 from torch import Tensor
 
 import newtake
@@ -187,24 +188,6 @@ def measured(job, way: str, checkpointing: str) -> dict:
     seconds = (time.monotonic() - start) / (told["steps"] + 2 * 8 / 3)      # a look is eight passes without a way back
     return {"way": way, "checkpointing": checkpointing == "True", "bytes": most(model.device.type) - before, "seconds": seconds,
             "adapter_bytes": size, "weights": learnt}
-
-
-def begun(device: str) -> int:
-    """Bytes that are taken now, from where the most is counted."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
-    Path("/proc/self/clear_refs").write_text("5")       # Linux: the most so far is forgotten
-    return status("VmRSS")
-
-
-def most(device: str) -> int:
-    return torch.cuda.max_memory_allocated() if device == "cuda" else status("VmHWM")
-
-
-def status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 def of_sd1() -> dict[str, int]:

@@ -180,6 +180,7 @@ def test_an_interrupt_leaves_nothing_and_exits_130(clip, tmp_path):
         job.send_signal(signal.SIGINT)
         _, told = job.communicate(timeout=120)
     assert job.returncode == 130 and "Traceback" not in told and "cancelled" in told and not [*tmp_path.iterdir()]
+    assert not [*Path(os.environ["NEWTAKE_CACHE"]).rglob("*.part*")]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Edits that are killed, and interrupted: the same command goes on where it was, to the bits of an undisturbed one."""
+"""Edits that are killed: the same command goes on where it was, to the bits of an undisturbed one."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from shell import ran
 from newtake.world import Scene
 from newtake.world.clips import video
 
-STEPS = 24
+STEPS = 12
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +24,16 @@ def command(tmp_path_factory):
             "--set", f"steps={STEPS}", "--size", "64x64", "--json"]
 
 
-def stopped(command, cache, out, level, how):
-    """The command, given a signal when so many levels are in the cache: its exit code, and what it told."""
+def killed(command, cache, out, level):
+    """The command, ended with kill -9 when so many levels are in the cache."""
     with subprocess.Popen([sys.executable, "-m", "newtake", *map(str, command), "--cache", cache, "--out", out],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                           env=os.environ | {"OMP_NUM_THREADS": "1"}) as job:
         while not [*cache.glob(f"*/inverting-{level:04d}.safetensors")]:
             assert job.poll() is None, "it ended before it was stopped"
             time.sleep(0.005)
-        job.send_signal(how)
-        _, told = job.communicate(timeout=300)
+        job.send_signal(signal.SIGKILL)
     assert not [*cache.glob("*/manifest.json")], "it was done before it was stopped"
-    return job.returncode, told
 
 
 def done(command, cache, out):
@@ -49,19 +47,17 @@ def parts(folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9")
-def test_killed_twice_and_interrupted_it_ends_with_the_same_bits(command, tmp_path):
+def test_killed_twice_it_ends_with_the_same_bits(command, tmp_path):
     undisturbed = done(command, tmp_path / "other cache", tmp_path / "undisturbed")
     cache, out = tmp_path / "cache", tmp_path / "run"
-    assert stopped(command, cache, out, 3, signal.SIGKILL)[0] == -signal.SIGKILL
+    killed(command, cache, out, 2)
     (first,) = cache.glob("*/inverting-0001.safetensors")
     written = first.stat().st_mtime_ns
-    assert stopped(command, cache, out, 9, signal.SIGKILL)[0] == -signal.SIGKILL
-    code, told = stopped(command, cache, out, 12, signal.SIGINT)
-    assert code == 130 and "cancelled" in told and "Traceback" not in told
-    assert not out.exists() and not parts(tmp_path)     # those that were killed left parts in the cache, which went
-    (first.parent / ".inverting-0013.safetensors.abcd.part.safetensors").write_text("torn")
+    killed(command, cache, out, 6)
+    assert not out.exists()
+    (first.parent / ".inverting-0007.safetensors.abcd.part.safetensors").write_text("torn")
     resumed = done(command, cache, out)
     assert [one["sha256"] for one in resumed["edits"]] == [one["sha256"] for one in undisturbed["edits"]]
-    assert resumed["inversion"]["made_now"] and resumed["inversion"]["evaluations"] <= STEPS - 12 < STEPS
+    assert resumed["inversion"]["made_now"] and resumed["inversion"]["evaluations"] <= STEPS - 6
     assert undisturbed["inversion"]["evaluations"] == STEPS and first.stat().st_mtime_ns == written
     assert not parts(tmp_path) and {path.name for path in tmp_path.iterdir()} == {"other cache", "undisturbed", "cache", "run"}
