@@ -21,6 +21,12 @@ def cache_of_its_own(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("NEWTAKE_CACHE", str(tmp_path_factory.mktemp("inversions")))
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder for all tests of a file."""
+    return tmp_path_factory.mktemp("place")
+
+
 @pytest.fixture
 def made(tmp_path):
     """A published data set in miniature, by its layout's name: its folder."""

@@ -27,11 +27,6 @@ QUICK = ["--source", SOURCE, "--set", "steps=2", "--size", "64x64", "--json"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("cached")
-
-
-@pytest.fixture(scope="module")
 def clip(place):
     video(Scene(frames=2, size=(64, 64))).write(place / "ball.mp4")
     return place / "ball.mp4"

@@ -27,11 +27,6 @@ FAST = [*QUICK, "--method", "ddim"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("clips")
-
-
-@pytest.fixture(scope="module")
 def clip(place):
     video(Scene(frames=4, size=(64, 64))).write(place / "ball.mp4")
     return place / "ball.mp4"
