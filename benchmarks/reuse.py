@@ -57,9 +57,9 @@ class Place:
 
 def main(said: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=32)
-    parser.add_argument("--window", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--window", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--targets", type=int, default=10)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
@@ -147,8 +147,7 @@ def killed(place: Place, often: int, seed: int) -> dict[str, Any]:
         progress = reached(place, f"killed-{i}", code)
         subprocess.run(place.command(target, f"killed-{i}"), check=True, capture_output=True)
         again = recorded(place, f"killed-{i}")
-        made = again["inversion"]["evaluations"] if again["inversion"]["made_now"] else 0
-        saved = right["inversion"]["evaluations"] - made
+        saved = right["inversion"]["evaluations"] - again["inversion"]["evaluations_now"]
         same = again["edits"][0]["sha256"] == right["edits"][0]["sha256"]
         times.append({"seconds": round(after, 2), "at": progress, "inversion's row-passes saved": saved, "same bits": same})
         print(json.dumps(times[-1]), flush=True)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 import newtake
 from newtake.attention.maps import refine
-from newtake.methods.request import Change, Request, request
+from newtake.methods.change import Change
+from newtake.methods.request import Request, request
 from newtake.models.families import configs
 from newtake.models.model import Text
 from newtake.models.parts import empty

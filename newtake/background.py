@@ -45,7 +45,8 @@ def mask_clip(path: str | Path, clip: Video, frames: int | None = None, start: i
 def mask_of(path: str | Path, clip: Video, frames: int | None = None, start: int = 0, stride: int = 1) -> Tensor:
     """A mask from a file, (f h w), True where it is lighter than grey, for a clip of these frames of its own."""
     mask = mask_clip(path, clip, frames, start, stride)
-    return torch.cat([some.mean(1) > 0 for some in mask.chunks()]).expand(len(clip), -1, -1)
+    inside = of_clip(mask, len(mask))
+    return torch.cat([inside(some) > 0 for _, some in chunks(range(len(mask)), clip.size)]).expand(len(clip), -1, -1)
 
 
 def of_clip(mask: Video, frames: int) -> Inside:

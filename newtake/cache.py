@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import portalocker
+import torch
 
 from .errors import BadInput, Note
 from .inversion.trajectory import MANIFEST, Trajectory
-from .shelf import Shelf, keeping
+from .shelf import Shelf, keeping, shelf
 
 FORMAT = 1                                              # of entries: others are not found
 LIMIT = 20 << 30                                        # bytes, where nobody said otherwise
@@ -35,19 +36,21 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 class Kept(NamedTuple):
     path: Trajectory
-    evaluations: int                                    # row-passes that it took when it was made
+    evaluations: int                                    # row-passes that it took, with those who were cut short
     seconds: float
-    fresh: bool                                         # made now
+    now: int                                            # evaluations of them that were made now
+    fresh: bool                                         # made now, or its end
 
 
-Make = Callable[[], tuple[Trajectory, int]]             # the path, and its evaluations
+Make = Callable[[], Trajectory]
+Count = Callable[[], int]                               # evaluations so far
 
 
 class Paths(ABC):
     """Where inversions are."""
 
     @abstractmethod
-    def path(self, key: Mapping[str, Any], make: Make, device: str) -> Any:
+    def path(self, key: Mapping[str, Any], make: Make, count: Count, device: str) -> Any:
         """A context with the one of this key (`Kept`): as it was made once, or made now."""
 
 
@@ -58,12 +61,12 @@ class Memory(Paths):
     kept: dict[str, Kept] = field(default_factory=dict)
 
     @contextmanager
-    def path(self, key, make, device):
+    def path(self, key, make, count, device):
         name = named(key)
         if name in self.kept:
-            yield self.kept[name]._replace(fresh=False)
+            yield self.kept[name]._replace(now=0, fresh=False)
             return
-        self.kept[name] = made(make)
+        self.kept[name] = made(make, count)
         yield self.kept[name]
 
 
@@ -74,16 +77,15 @@ class Cache(Paths):
     folder: Path
 
     @contextmanager
-    def path(self, key, make, device):
-        name, fresh = named(key), False
+    def path(self, key, make, count, device):
+        name, now, fresh = named(key), 0, False
         entry = self.folder / name
         with self._file(name) as lock:
             waited = held(lock, portalocker.LOCK_SH)
             while not whole(entry):
                 waited |= held(lock, portalocker.LOCK_EX)
                 if not whole(entry):
-                    self._fill(entry, key, make, device)
-                    fresh = True
+                    now, fresh = self._fill(entry, key, make, count, device), True
                 held(lock, portalocker.LOCK_SH)
             if waited and not fresh:
                 warnings.warn("another newtake was inverting this clip; this one waited for it", Note, stacklevel=3)
@@ -91,7 +93,7 @@ class Cache(Paths):
             about = json.loads((entry / ABOUT).read_text())
             if fresh:
                 self.prune(self.limit)
-            yield Kept(Trajectory.load(entry, device), about["evaluations"], about["seconds"], fresh)
+            yield Kept(Trajectory.load(entry, device), about["evaluations"], about["seconds"], now, fresh)
 
     def _file(self, name: str) -> IO[str]:
         """What is locked: a file of its own, which stays when the entry goes."""
@@ -107,17 +109,19 @@ class Cache(Paths):
             raise BadInput(f"cannot keep inversions in {self.folder}: {wrong.strerror}; make room, or name another --cache") \
                 from wrong
 
-    def _fill(self, entry: Path, key: Mapping[str, Any], make: Make, device: str) -> None:
+    def _fill(self, entry: Path, key: Mapping[str, Any], make: Make, count: Count, device: str) -> int:
+        """Gives the evaluations of now."""
         if (entry / MANIFEST).exists():
             shutil.rmtree(entry, ignore_errors=True)
         for torn in entry.glob(".*.part*"):
             torn.unlink()
         with keeping(Shelf(entry, device)):
-            path, evaluations, seconds, _ = made(make)
+            path, evaluations, seconds, now, _ = made(make, count)
         with self._writing():
             entry.mkdir(exist_ok=True)
             (entry / ABOUT).write_text(json.dumps({**key, "evaluations": evaluations, "seconds": seconds}))
             path.save(entry)
+        return now
 
     # What there is, and room for more.
 
@@ -171,10 +175,15 @@ def held(file: IO[str], kind: Any) -> bool:
         raise BadInput(f"{file.name} cannot be locked, as some network drives cannot; name another --cache") from wrong
 
 
-def made(make: Make) -> Kept:
-    start = time.monotonic()
-    path, evaluations = make()
-    return Kept(path, evaluations, round(time.monotonic() - start, 2), fresh=True)
+def made(make: Make, count: Count) -> Kept:
+    """What is told of it is kept with every step, so that it is of all who made a part of it."""
+    kept, start = shelf(), time.monotonic()
+    before = kept.one("spent", 0, "spent") if kept.has("spent", 0) else torch.zeros(2, dtype=torch.float64)
+    now = lambda: torch.tensor([count(), time.monotonic() - start], dtype=torch.float64)
+    kept.before.append(lambda: kept.put("spent", 0, {"spent": before + now()}))
+    path = make()
+    evaluations, seconds = (before + now()).tolist()
+    return Kept(path, int(evaluations), round(seconds, 2), count(), fresh=True)
 
 
 def whole(entry: Path) -> bool:

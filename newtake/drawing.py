@@ -5,6 +5,7 @@ Frames and pictures are (f 3 h w) in [-1, 1].
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from colorsys import hsv_to_rgb
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from .extras import opencv
 from .models.folder import pretrained
 from .models.load import HUB_ID, cached, quiet
 from .track import track
-from .video import as_pixels
+from .video import Video, as_pixels
+from .video.clip import CHUNK
 from .video.footage import as_frames
+from .video.reel import mapped
 
 FETCHED = ("*.json", "*.safetensors")                   # of a hub id
 WEAK, STRONG = 100, 200                                 # gradients of 8-bit pictures: an edge has a strong one, or leads to one
@@ -33,7 +36,8 @@ def edges(frames: Tensor) -> Tensor:
     return repeat(torch.from_numpy(drawn).float() / 127.5 - 1, "f h w -> f c h w", c=3)
 
 
-def depth(frames: Tensor, where: str, device: str = "cpu", download: bool = False, trust: bool = False) -> Tensor:
+def depth(clip: Video, where: str, device: str = "cpu", download: bool = False, trust: bool = False
+          ) -> Iterator[Tensor]:
     """What is near is white: by a network for depth of transformers.  Scaled over the whole clip: still things keep their grey.
 
     where: a folder or a cached hub id.  Raises BadInput where it is none.
@@ -42,12 +46,17 @@ def depth(frames: Tensor, where: str, device: str = "cpu", download: bool = Fals
 
     net, processor = read(AutoModelForDepthEstimation, where, download, trust)
     estimate: Any = pipeline("depth-estimation", model=net, image_processor=processor, device=device)
-    seen = torch.stack([estimate(picture)["predicted_depth"].float().cpu() for picture in track(pil(frames), "seeing depth")])
     told = net.config.to_dict()
-    if told.get("depth_estimation_type") == "metric" or net.config.model_type == "zoedepth":
-        seen = 1 / seen.clamp(min=1e-6)                 # metres; the others say how near a thing is
-    near = seen - seen.min()
-    return repeat(near / near.max().clamp(min=1e-12) * 2 - 1, "f h w -> f c h w", c=3)
+    metres = told.get("depth_estimation_type") == "metric" or net.config.model_type == "zoedepth"
+
+    def near(picture: Any) -> Tensor:                   # (1 h w)
+        seen = estimate(picture)["predicted_depth"].float().cpu()[None]
+        return 1 / seen.clamp(min=1e-6) if metres else seen
+
+    seen = mapped(near(pil(clip, number)) for number in track(range(len(clip)), "seeing depth"))
+    least, most = seen.min(), seen.max()
+    for some in seen.split(CHUNK):
+        yield repeat((some - least) / (most - least).clamp(min=1e-12) * 2 - 1, "f h w -> f c h w", c=3)
 
 
 # OpenPose's figure (Cao et al., PAMI 2021, arXiv 1812.08008), which ControlNet's was trained on: 18 joints in order, of which
@@ -59,7 +68,8 @@ LIMBS = ((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10)
 SURE = 0.3                                              # of a joint that is drawn
 
 
-def pose(frames: Tensor, where: str, device: str = "cpu", download: bool = False, trust: bool = False) -> Tensor:
+def pose(clip: Video, where: str, device: str = "cpu", download: bool = False, trust: bool = False
+         ) -> Iterator[Tensor]:
     """A figure of coloured limbs on black, by ViTPose (Xu et al., NeurIPS 2022, arXiv 2204.12484) of transformers.
 
     ViTPose sees one person in a box, which here is the whole frame: transformers has no pipeline for poses, and nobody looks
@@ -69,16 +79,14 @@ def pose(frames: Tensor, where: str, device: str = "cpu", download: bool = False
 
     opencv("poses are drawn")
     net, processor = read(VitPoseForPoseEstimation, where, download, trust)
-    h, w = frames.shape[-2:]
-    whole = [[[0, 0, w, h]]]
-    figures = []
-    for picture in track(pil(frames), "seeing poses"):
+    for number in track(range(len(clip)), "seeing poses"):
+        picture = pil(clip, number)
+        whole = [[[0, 0, *picture.size]]]
         seen = processor(images=picture, boxes=whole, return_tensors="pt").to(device)
         experts = getattr(net.config.backbone_config, "num_experts", 1)
         of = {"dataset_index": torch.zeros(1, dtype=torch.long, device=device)} if experts > 1 else {}      # COCO's
         person = processor.post_process_pose_estimation(net.to(device)(**seen, **of), boxes=whole)[0][0]
-        figures.append(figure(person["keypoints"].cpu(), person["scores"].cpu(), (w, h)))
-    return torch.stack(figures)
+        yield figure(person["keypoints"].cpu(), person["scores"].cpu(), picture.size)[None]
 
 
 def figure(places: Tensor, scores: Tensor, size: tuple[int, int]) -> Tensor:
@@ -98,11 +106,11 @@ def figure(places: Tensor, scores: Tensor, size: tuple[int, int]) -> Tensor:
     return as_frames([picture])[0]
 
 
-def pil(frames: Tensor) -> list[Any]:
-    """Frames as pictures of Pillow, which transformers wants."""
+def pil(clip: Video, number: int) -> Any:
+    """A frame as a picture of Pillow, which transformers wants."""
     from PIL import Image
 
-    return [Image.fromarray(picture) for picture in as_pixels(frames)]
+    return Image.fromarray(as_pixels(clip[number:number + 1])[0])
 
 
 def read(kind: Any, where: str, download: bool, trust: bool) -> tuple[Any, Any]:

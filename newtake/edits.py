@@ -70,8 +70,7 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
             inside = where(counted, method.setup, kept.path, z, ask) if located else None
         with timed(seconds, "decoding"):
             videos = tuple(decoded(model, row, video, means.scratch) for row in z)
-    evaluations = counted.evaluations + (kept.evaluations if kept.fresh else 0)
-    return Edit(videos, video, model, method, evaluations, seconds, inside, asked_of(kept))
+    return Edit(videos, video, model, method, counted.evaluations + kept.now, seconds, inside, asked_of(kept))
 
 
 @contextmanager
@@ -79,15 +78,16 @@ def inverted(video: Video, source: str, method: Method, model: UNet, ask: Reques
              seconds: dict[str, float]) -> Iterator[Kept]:
     """The path of the clip, which may be there already."""
     windowed = means.windowed(model, method, video, editing=False)
+    counted = Counted(windowed)
 
-    def make() -> tuple[Trajectory, int]:
-        counted = Counted(windowed)
+    def make() -> Trajectory:
         with timed(seconds, "encoding"):
             z0 = encoded(model, video)
         with timed(seconds, "inverting"):
-            return method.invert(counted, z0, ask), counted.evaluations
+            return method.invert(counted, z0, ask)
 
-    with means.paths.path(key_of(video, source, method, model, ask, windowed), make, str(model.device)) as kept:
+    key = key_of(video, source, method, model, ask, windowed)
+    with means.paths.path(key, make, lambda: counted.evaluations, str(model.device)) as kept:
         yield kept
 
 
@@ -100,7 +100,7 @@ def joined(shots: Sequence[Edit], clip: Video) -> Edit:
         return replace(first, source=clip)
     seconds = {what: round(sum(one.seconds.get(what, 0.0) for one in shots), 2) for one in shots for what in one.seconds}
     inside = [one.inside for one in shots if one.inside is not None]
-    inversion = {name: sum(one.inversion[name] for one in shots) for name in ("evaluations", "seconds")}
+    inversion = {name: sum(one.inversion[name] for one in shots) for name in ("evaluations", "evaluations_now", "seconds")}
     return replace(first, videos=tuple(Video.joined(parts, clip) for parts in zip(*(one.videos for one in shots), strict=True)),
                    source=clip, inside=torch.cat(inside, 1) if inside else None,
                    evaluations=sum(one.evaluations for one in shots), seconds=seconds,
@@ -108,8 +108,8 @@ def joined(shots: Sequence[Edit], clip: Video) -> Edit:
 
 
 def asked_of(kept: Kept) -> dict[str, Any]:
-    """What the inversion took when it was made, and whether that was now."""
-    return {"evaluations": kept.evaluations, "seconds": kept.seconds, "made_now": kept.fresh}
+    """What the inversion took when it was made, what of it now, and whether it ended now."""
+    return {"evaluations": kept.evaluations, "evaluations_now": kept.now, "seconds": kept.seconds, "made_now": kept.fresh}
 
 
 def key_of(video: Video, source: str, method: Method, model: UNet, ask: Request, windowed: Windowed) -> Mapping[str, Any]:

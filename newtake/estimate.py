@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from .cache import spoken
 from .errors import BadInput, Note
+from .free_memory import taken
 from .track import watched
 
 if TYPE_CHECKING:
-    import torch
-
     from .methods.method import Method
     from .methods.request import Request
     from .models.unet import UNet
@@ -45,7 +44,7 @@ class Estimate:
     frames: tuple[int, int]                             # that the network sees in one pass over the clip
     seconds: float
     memory: int                                         # bytes, at the most
-    disk: int                                           # bytes, of the inversion and of frames on their way
+    disk: int                                           # bytes, of the inversion, frames on their way, control pictures
 
     @property
     def told(self) -> dict[str, Any]:
@@ -99,17 +98,6 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def taken(device: torch.device) -> tuple[int, int]:
-    """Bytes of the device's memory: what this process has of it, and what is free."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.memory_allocated(device), torch.cuda.mem_get_info(device)[0]
-    import psutil
-
-    return psutil.Process().memory_info().rss, psutil.virtual_memory().available
-
-
 def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], memory: int | None = None,
              windows: tuple[int, int] | None = None, located: bool = False) -> Estimate:
     """Of an edit of these shots of a clip, all of one size, each by itself.
@@ -142,7 +130,7 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
         len(shots) * sum(there.evaluations for there in both), len(shots) * both[0].evaluations, both[1].rows,
         chosen if min(chosen) < max(many) else None, (frames[0], frames[1]), seconds,
         max(held + one * min(window, max(many)) for held, one, window in zip(base, a_frame, chosen, strict=True)),
-        sum(many) * (steps * (2 * latents + 4 * words) + 12 * w * h * len(ask.changes)))
+        sum(many) * (steps * (2 * latents + 4 * words) + 12 * w * h * (len(ask.changes) + len(model.guests))))
 
 
 def steady(window: int) -> int:

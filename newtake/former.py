@@ -45,10 +45,11 @@ def recorded(path: Path) -> Any:
 
 def former(run: Path) -> tuple[Path, dict[str, Any]]:
     """The folder and the record of a run, from the folder, or from a file that was edited.  BadInput where there is none."""
-    folder = (run.parent if run.is_file() else run).resolve()
+    inside = run if run.is_dir() else run.parent
+    carried = run.name != "run.json" and not (run / "run.json").exists() and recorded(run)
+    folder = (run.parent if carried else inside).resolve()
     try:
-        told = (run.is_file() and run.name != "run.json" and recorded(run)) or \
-            json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        told = carried or json.loads((inside / "run.json").read_text(encoding="utf-8"))
         known = told["format"] == FORMAT and set(told["job"]) == set(OF_JOB)
         known &= all(isinstance(told[part][name], kind) for part, kinds in NEEDED.items() for name, kind in kinds.items())
         job = told["job"]

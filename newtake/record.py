@@ -80,15 +80,14 @@ class Edit:
     evaluations: int                                    # row-passes of the denoiser
     seconds: dict[str, float]                           # by part of the work
     inside: Tensor | None                               # (r f h w), where a target may differ from the source; None: not asked
-    inversion: dict[str, Any]                           # evaluations and seconds when it was made, and whether that was now
+    inversion: dict[str, Any]                           # see `edits.asked_of`
 
     @property
     def charged(self) -> tuple[int, float]:
         """Evaluations and seconds, with those of the inversion, whenever it was made."""
-        seconds = sum(self.seconds.values())
-        if self.inversion["made_now"]:
-            return self.evaluations, seconds
-        return self.evaluations + self.inversion["evaluations"], seconds + self.inversion["seconds"]
+        others = sum(spent for part, spent in self.seconds.items() if part not in ("encoding", "inverting"))
+        evaluations = self.evaluations - self.inversion["evaluations_now"] + self.inversion["evaluations"]
+        return evaluations, others + self.inversion["seconds"]
 
 
 def record(job: Job, done: Edit, estimate: Estimate, notes: list[str], hashes: Mapping[str, str | None],

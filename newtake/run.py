@@ -6,40 +6,25 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .aside import free
 from .errors import BadInput, Note
-from .outputs import fits, free_for, written
-from .prompts import native_size, round_trip, sourced, stated, strange, strange_to
-from .record import Background, Edit, Job, hash_of, record
+from .outputs import fits, free_for, place, written
+from .prompts import round_trip, sourced
+from .ready import Ready, Way, prepared
+from .record import Edit, Job, record
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from .edits import Means
-    from .estimate import Estimate
     from .invitation import Invitation
     from .methods.method import Method
     from .models.model import Model
     from .models.unet import UNet
     from .video import Video
-
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a job is carried out.  Of it only memory shows in the edit, by the windows that it allows, which the job then has."""
-
-    download: bool = False                              # a hub id may be fetched
-    trust: bool = False                                 # pickles may be read, as tensors alone
-    captioner: str | None = None                        # who reads what the clip shows, where the job does not say it
-    cache: str | None = None                            # a folder for inversions; None: the user's; "none": they are not kept
-    memory: int | None = None                           # bytes that it may take; None: most of what is free
-    preview: Path | None = None                         # a .png or .webp that shows the edit while it is made
-    decoder: Path | None = None                         # of previews, an AutoencoderTiny; None: the model's own
 
 
 def edit(video: Video, *, target: str, source: str | None = None, method: Method | str = "newtake",
@@ -68,84 +53,6 @@ def edit(video: Video, *, target: str, source: str | None = None, method: Method
     return edited(video, source, [target], method, model, seed, means, **said).videos[0]
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A job that nothing stands against any more."""
-
-    job: Job                                            # with its source, and the window that was chosen
-    clip: Video
-    shots: list[range]
-    mask: Tensor | None                                 # (f h w)
-    method: Method
-    model: UNet                                         # with its guests
-    estimate: Estimate | None                           # None: not made yet
-    hashes: dict[str, str | None]
-    reader: str | None                                  # who read what the clip shows
-    notes: list[str]
-
-    def parts(self) -> Iterator[tuple[Video, Tensor | None, UNet]]:
-        """Each shot with its mask and the model with its guests."""
-        if len(self.shots) == 1:
-            yield self.clip, self.mask, self.model
-            return
-        for shot in self.shots:
-            mask = None if self.mask is None else self.mask[shot.start:shot.stop]
-            yield self.clip.part(shot), mask, self.model.of_frames(shot)
-
-
-def prepared(job: Job, way: Way = Way()) -> Ready:
-    """Everything but the work.  BadInput where the job cannot be done."""
-    import torch
-
-    from . import background
-    from .estimate import estimate
-    from .methods import configured
-    from .methods.request import request
-    from .models import adapters
-    from .models.guests import located
-    from .models.light import lighten
-    from .models.load import load
-    from .video import Video
-    from .welcome import footage, welcomed
-
-    named(job, way)
-    method = configured(job.method, **job.settings)
-    stated(job.source, job.targets, job.weights, job.shares)
-    consistent(job)
-    read = partial(Video.read, job.clip, job.frames, job.start, job.stride, whole=job.whole)
-    clip = read(job.size)
-    if job.mask is not None:
-        background.mask_clip(job.mask, clip, job.frames, job.start, job.stride)
-    for name in job.adapters:
-        adapters.found(name)
-    for guest in job.guests:
-        located(guest.where, way.download)
-        footage(guest, clip, job.start, job.stride)
-    hashes = {"clip": hash_of(Path(job.clip)), "mask": job.mask and hash_of(Path(job.mask))}
-    shots, notes = cut(clip, job)
-    if job.threads is not None:
-        torch.set_num_threads(job.threads)
-    source, reader, said = sourced(job.source, clip, way.captioner, job.model, job.device, way.download, way.trust)
-    model = load(job.model, job.device, job.dtype, job.norms, way.download, way.trust, adapters=job.adapters)
-    lighten(model, job.light)
-    if job.size is None:
-        clip = read(native_size(clip.size, model))
-    if (job.background.feather or 0) not in range(max(clip.size)):
-        raise BadInput(f"--feather is a number of pixels from 0 to {max(clip.size) - 1}, not {job.background.feather}")
-    mask = marked(job, clip)
-    model = welcomed(model, job.guests, clip, job.start, job.stride, way.download, way.trust)
-    ready = Ready(replace(job, source=source), clip, shots, mask, method, model, None, hashes, reader, [])
-    _, inside, first = next(ready.parts())
-    ask = request(first, source, job.targets, seed=job.seed, words=job.words, spared=job.spared, weights=job.weights,
-                  shares=job.shares, mask=inside)
-    expected = estimate(method, first, ask, [clip.part(shot) for shot in shots], way.memory, job.windows,
-                        job.background.keep)
-    notes = [*notes, *said, *clip.notes, *strange_to(job.model, [source, *job.targets], model, clip)]
-    longest = max(map(len, shots))
-    windowed = replace(ready.job, windows=expected.windows or (longest, longest))
-    return replace(ready, job=windowed, estimate=expected, notes=notes)
-
-
 def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     """The job's run folder at `out`: source, edit and both side by side, a sheet, and run.json, which is returned.  Where `out`
     ends as a clip or a picture does (`outputs.ENDINGS`), the edit alone is written there.
@@ -156,15 +63,15 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     """
     out = out.resolve()
     free_for(out, job)
-    if way.preview and way.preview.resolve() == Path(job.clip).resolve():
-        raise BadInput("the preview would replace the clip; give another --preview")
+    previewed(job, way)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", Note)
         ready = prepared(job, way)
         assert ready.estimate is not None
         fits(out, len(ready.clip))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        done = carried_out(ready, way, out.parent)
+        home = place(out).parent
+        home.mkdir(parents=True, exist_ok=True)
+        done = carried_out(ready, way, home)
     notes = [*ready.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
     return written(record(ready.job, done, ready.estimate, notes, ready.hashes, ready.reader), done, ready.job, out)
 
@@ -181,6 +88,18 @@ def carried_out(ready: Ready, way: Way, beside: Path) -> Edit:
                                weights=job.weights, shares=job.shares, mask=mask))
     whole = joined(done, ready.clip)
     return with_background(whole, job, beside) if job.background.keep else whole
+
+
+def previewed(job: Job, way: Way) -> None:
+    """BadInput where previews cannot be made, or would replace what is no picture."""
+    from .models.watched import preview_file
+
+    if way.preview is None:
+        return
+    preview_file(way.preview)
+    free(way.preview.absolute().parent, lambda name: True)
+    if way.preview.is_dir() or way.preview.resolve() in {Path(one).resolve() for one in (job.clip, job.mask) if one}:
+        raise BadInput("the preview would replace the clip, its mask or a folder; give another --preview")
 
 
 def watching(way: Way, model: UNet) -> Callable[[Model], Model]:
@@ -219,10 +138,10 @@ def fill(job: Job, way: Way = Way()) -> dict[str, Any]:
     from .methods.request import request
 
     ready = prepared(replace(job, targets=(job.source or "a clip",)), way)
-    source, total = str(ready.job.source), {"evaluations": 0, "seconds": 0.0, "made_now": 0}
+    source, total = str(ready.job.source), {"evaluations": 0, "evaluations_now": 0, "seconds": 0.0, "made_now": 0}
     with paths(way.cache, Path()) as kept:
-        for clip, _, model in ready.parts():
-            ask = request(model, source, source, seed=job.seed)
+        for clip, mask, model in ready.parts():
+            ask = request(model, source, source, seed=job.seed, mask=mask)
             with inverted(clip, source, ready.method, model, ask, Means(kept, ready.job.windows), {}) as path:
                 told = asked_of(path)
                 total = {name: total[name] + told[name] for name in total}
@@ -238,50 +157,3 @@ def paths(said: str | None, beside: Path) -> Iterator[Any]:
         return
     with tempfile.TemporaryDirectory(prefix=".newtake-", dir=beside) as folder:
         yield Cache(Path(folder))
-
-
-def named(job: Job, way: Way) -> None:
-    """BadInput where a name is not UTF-8."""
-    for name, path in (("clip", job.clip), ("mask", job.mask or ""), ("checkpoint", job.model),
-                       ("captioner", way.captioner or ""), ("cache", way.cache or ""),
-                       *(("adapter", name) for name in job.adapters), *(("guest", one.where) for one in job.guests),
-                       *(("control pictures", one.pictures) for one in job.guests)):
-        if strange(path):
-            raise BadInput(f"the name of the {name} is not UTF-8; rename it")
-
-
-def consistent(job: Job) -> None:
-    """BadInput where what is asked contradicts itself."""
-    if job.cuts not in ("edit", "refuse", "ignore"):
-        raise BadInput(f"--cuts is edit, refuse or ignore, not {job.cuts!r}")
-    if job.mask is not None and job.background.box is not None:
-        raise BadInput("what may change is said twice; give --mask or --box")
-    if job.background != Background(box=job.background.box) and not job.background.keep:
-        raise BadInput("--feather and --full-size say how the background is kept; give --keep-background as well")
-
-
-def cut(clip: Video, job: Job) -> tuple[list[range], list[str]]:
-    """The shots of a clip, as the job says, and notes: of its cuts, by the numbers of the file, and where nothing moves."""
-    from .video.cuts import shots, still
-
-    notes = ["nothing moves in the clip: it is one picture, again and again"] if len(clip) > 1 and still(clip) else []
-    found = shots(clip) if len(clip) > 1 and job.cuts != "ignore" else [range(len(clip))]
-    if len(found) == 1:
-        return found, notes
-    where = ", ".join(str(job.start + shot.start * job.stride) for shot in found[1:])
-    if job.cuts == "refuse":
-        raise BadInput(f"the clip has cuts, at frame {where}; take one shot with --start and --frames, or --cuts edit for each "
-                       "by itself")
-    return found, [*notes, f"the clip has cuts, at frame {where}: each shot is edited by itself"]
-
-
-def marked(job: Job, clip: Video) -> Any:
-    """The job's mask at the clip's frames and size (f h w), True in its box, or where it is lighter than grey; None: none.
-
-    It is a picture, of as many frames as are edited, or of the whole clip; BadInput otherwise.
-    """
-    from .background import mask_of, of_box
-
-    if job.background.box is not None:
-        return of_box(job.background.box, clip.size)(range(len(clip))) > 0
-    return None if job.mask is None else mask_of(job.mask, clip, job.frames, job.start, job.stride)

@@ -53,7 +53,7 @@ class Shelf:
         self.folder, self.device = folder, device or "cpu"
         self.memory: dict[tuple[str, int], State] = {}
         self.last: dict[tuple[str, str], tuple[int, Tensor]] = {}   # of every series what was read last
-        self.before: list[Callable[[], None]] = []      # called before a step is put: whoever has something of it to put too
+        self.before: list[Callable[[], object]] = []      # called before a step is put: whoever has something of it to put too
 
     def put(self, work: str, step: int, state: State) -> State:
         """Gives the state as it will be found again.  Raises BadInput where the disk does not take it."""

@@ -37,15 +37,16 @@ def welcomed(model: UNet, asked: Sequence[Invitation], clip: Video, start: int =
 
 
 def pictures(asked: Invitation, clip: Video, start: int, stride: int, device: str, download: bool, trust: bool) -> Tensor:
-    """A control picture of every frame, (f 3 h w) in [-1, 1], of the clip's size."""
-    if (given := footage(asked, clip, start, stride)) is not None:
-        return given[:]
+    """A control picture of every frame, (f 3 h w) in [-1, 1], of the clip's size, on disk."""
     from . import drawing
+    from .video.reel import mapped
 
+    if (given := footage(asked, clip, start, stride)) is not None:
+        return mapped(given.chunks())
     if asked.kind == "edges":
-        return drawing.edges(clip[:])
+        return mapped(map(drawing.edges, clip.chunks()))
     draw = drawing.depth if asked.kind == "depth" else drawing.pose
-    return draw(clip[:], str(asked.file), device, download, trust)
+    return mapped(draw(clip, str(asked.file), device, download, trust))
 
 
 def footage(asked: Invitation, clip: Video, start: int = 0, stride: int = 1) -> Video | None:

@@ -5,7 +5,8 @@ from diffusers import UNet2DConditionModel, WanTransformer3DModel
 from torch import Tensor, nn
 
 from newtake.attention.maps import refine, replace, reweight
-from newtake.methods.request import Change, Request
+from newtake.methods.change import Change
+from newtake.methods.request import Request
 from newtake.models.model import Text
 from newtake.models.unet import UNet
 

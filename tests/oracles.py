@@ -12,7 +12,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from newtake.levels import Level
-from newtake.methods.request import Change, Request
+from newtake.methods.change import Change
+from newtake.methods.request import Request
 
 Maps = dict[tuple[str, bool], Tensor]                   # (layer, whether cross) -> (f heads n m)
 

@@ -8,6 +8,8 @@ import pytest
 
 from newtake import cli, show
 
+SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"     # of the built-in clip
+
 
 def newtake(capsys, *arguments):
     """Exit code, stdout, stderr; `capsys` may be `capfd`.  No progress is told, which a slow machine has more of."""

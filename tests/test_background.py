@@ -267,14 +267,15 @@ def test_one_frame_an_empty_mask_and_a_full_one(capsys, tmp_path):
 
 def test_mistakes_are_one_line_and_nothing_is_replaced(capsys, made, tmp_path):
     place, *_ = made
-    edit, clip = place / "edit.mkv", place / "clip.mkv"
+    edit, clip, other = place / "edit.mkv", place / "clip.mkv", place / "mask.webp"
     box = ["--box", "0,0,4,4"]
     for given, line in (([], "--mask PICTURE|CLIP, or --box"), ([*box, "--mask", clip], "not both"),
                         (["--box", "30,0,9,9"], "the picture is 33x25"), (["--box", "1,2,3"], "--box takes"),
                         (["--box", "0,0,0.5,1.5"], "shares of the picture"), ([*box, "--out", clip], "would replace the clip"),
                         ([*box, "--out", place], "would replace the edit"), ([*box, "--feather", -1], "feather"),
                         ([*box, "--out", tmp_path / "x.gif", "--lossless"], "never lossless"),
-                        ([*box, "--sheet", edit], "would replace the edit"), ([*box, "--frames", 7], "6 frames")):
+                        ([*box, "--sheet", edit], "would replace the edit"), ([*box, "--out", other], "is there already"),
+                        ([*box, "--frames", 7], "6 frames")):
         before = {path: path.read_bytes() for path in place.iterdir()}
         code, out, told = newtake(capsys, "restore", edit, "--clip", clip, "--out", tmp_path / "o.mp4", *given)
         assert code == 2 and line in told and told.count("\n") == 1 and not out, (given, told)

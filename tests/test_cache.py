@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import portalocker
 import pytest
 import torch
-from shell import ran, refused
+from shell import SOURCE, TARGET, ran, refused
 
 from newtake import load
 from newtake.cache import Cache, named
@@ -22,7 +22,6 @@ from newtake.video import Video
 from newtake.world import Scene
 from newtake.world.clips import video
 
-SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
 QUICK = ["--source", SOURCE, "--set", "steps=2", "--size", "64x64", "--json"]
 
 
@@ -140,14 +139,16 @@ def test_evaluations_are_as_they_were_told(clip, model, name, inversion, located
 
 # Listed and taken away
 
-def test_it_is_listed_limited_and_cleared_but_for_what_is_in_use(clip, tmp_path):
-    cache = Cache(tmp_path / "cache")
+def test_it_is_listed_limited_and_cleared_but_for_what_is_in_use(clip, model, tmp_path):
+    cache, method = Cache(tmp_path / "cache"), configured("ddim", steps=1)
+    footage = Video.read(clip, size=(64, 64))
+    inversion = lambda source: edited(footage, source, [TARGET], method, model, means=Means(cache)).inversion
     for source in (SOURCE, "a red ball", "a ball"):
-        edit(clip, cache.folder, "--source", source, "--method", "ddim")
+        inversion(source)
     (cache.folder / "holidays").mkdir()                 # not ours
     (cache.folder / "holidays" / "beach.jpg").write_text("sun")
     assert [one["source"] for one in cache.entries()] == ["a ball", "a red ball", SOURCE]
-    edit(clip, cache.folder, "--source", SOURCE, "--method", "ddim")
+    inversion(SOURCE)
     assert [one["source"] for one in cache.entries()] == [SOURCE, "a ball", "a red ball"]       # the last used first
     code, said, _ = ran("cache", "--cache", cache.folder)
     *lines, total = said.splitlines()
@@ -155,8 +156,8 @@ def test_it_is_listed_limited_and_cleared_but_for_what_is_in_use(clip, tmp_path)
     two = sum(one["bytes"] for one in cache.entries()[:2])
     told = json.loads(ran("cache", "--cache", cache.folder, "--limit", f"{two}", "--json")[1])
     assert told["limit"] == two and told["taken_away"] == 1 and [one["source"] for one in told["entries"]] == [SOURCE, "a ball"]
-    new = edit(clip, cache.folder, "--source", "a red", "--method", "ddim")             # keeps to the limit by itself
-    assert new["inversion"]["made_now"] and [one["source"] for one in cache.entries()] == ["a red", SOURCE]
+    assert inversion("a red")["made_now"]               # keeps to the limit by itself
+    assert [one["source"] for one in cache.entries()] == ["a red", SOURCE]
     used = cache.entries()[1]["name"]
     with open(cache.folder / f"{used}.lock", "a") as lock:
         portalocker.lock(lock, portalocker.LOCK_EX)     # as who inverts

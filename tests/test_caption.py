@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from materials import drawn
-from shell import newtake
+from shell import TARGET, newtake
 from transformers import CLIPTokenizer
 
 import newtake as package
@@ -24,7 +24,6 @@ from newtake.world.clips import video
 from newtake.world.grammar import read
 from newtake.world.judge import ATTRIBUTES
 
-TARGET = "a blue ball on the grass"
 TINY = weights.TINY
 
 

@@ -10,18 +10,18 @@ import pytest
 import torch
 from made_clips import container, moving, packets, psnr
 from PIL import Image
-from shell import ran, refused
+from shell import SOURCE, TARGET, ran, refused
 
 from newtake.aside import aside
 from newtake.commands.said import plain
 from newtake.errors import BadInput
 from newtake.estimate import steady
 from newtake.outputs import CARRYING
+from newtake.record import hash_of_frames
 from newtake.video import Video
 from newtake.world import Scene
 from newtake.world.clips import video
 
-SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
 QUICK = ["--source", SOURCE, "--set", "steps=2", "--size", "64x64"]
 FAST = [*QUICK, "--method", "ddim"]
 
@@ -204,6 +204,23 @@ def test_one_file_by_its_ending_says_how_it_was_made(clip, tmp_path, ending):
     assert code == 0 and "the same bits" in said and (tmp_path / "moved" / "edit-again" / "edit.mp4").exists()
 
 
+def test_a_folder_of_pictures_by_their_names(clip, tmp_path):
+    (tmp_path / "work").mkdir()
+    out = tmp_path / "work" / "shots" / "%03d.png"
+    told = edit(clip, out, "--target", "a red fish on the grass", how=FAST)
+    assert [one["file"] for one in told["edits"]] == ["shots", "shots-2"]
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"shots", "shots-2", "shots.json"}
+    assert sorted(path.name for path in (tmp_path / "work" / "shots-2").iterdir()) == [f"00{i}.png" for i in range(4)]
+    assert [hash_of_frames(Video.read(tmp_path / "work" / one["file"])) for one in told["edits"]] == \
+        [one["sha256"] for one in told["edits"]]
+    assert told["notes"] == ["a folder keeps no rate: it was 8 a second"]
+    edit(clip, out, how=FAST)                           # its own are replaced
+    code, _, said = ran("rerun", tmp_path / "work" / "shots", "--clip", clip)
+    assert code == 0 and "the same bits" in said
+    (tmp_path / "work" / "shots" / "mine.txt").write_text("mine")
+    assert "such as mine.txt" in refused("edit", clip, TARGET, *FAST, "--out", out)
+
+
 @pytest.mark.parametrize("ending", CARRYING)
 def test_what_is_told_of_an_edit_is_read_back(tmp_path, ending):
     Video.of(moving(2)).write(tmp_path / f"edit{ending}", comment='{"é": "犬"}')
@@ -212,13 +229,16 @@ def test_what_is_told_of_an_edit_is_read_back(tmp_path, ending):
 
 def test_what_cannot_be_written_so_is_told_before_the_work(clip, tmp_path, monkeypatch):
     monkeypatch.setattr("newtake.edits.edited", None)
-    for out, given, line in (("edit.png", [], "4 frames do not fit in one .png"),
-                             ("edit.gif", ["--lossless"], "never lossless"),
-                             ("run", ["--preview", clip], "would replace the clip"), ("run", ["--light", "magic"], "'magic'"),
+    (tmp_path / "there").mkdir()
+    for out, given, line in (("edit.png", [], "4 frames do not fit in one .png; use .mp4 or .webp, names for pictures such as"),
+                             ("run", ["--preview", tmp_path / "there"], "a preview is a .png"),
+                             ("run", ["--preview", clip.parent / "ball.mp4" / "x.png"], "is no folder"),
+                             ("edit.gif", ["--lossless"], "never lossless"), ("edit.avi", [], ".avi is not written; use .mp4"),
+                             ("run", ["--preview", clip], "a preview is a .png"), ("run", ["--light", "magic"], "'magic'"),
                              ("run", ["--feather", 3], "--keep-background"), ("run", ["--model", "x.ckpt"], "x.ckpt"),
                              ("run", ["--keep-background", "--feather", 10**9], "--feather is")):
         assert line in refused("edit", clip, TARGET, *FAST, *given, "--out", tmp_path / out)
-    assert not [*tmp_path.iterdir()]
+    assert [*tmp_path.iterdir()] == [tmp_path / "there"]
 
 
 @pytest.mark.parametrize("mine, out", [("edit.mp4", "edit.mp4"), ("edit-2.mp4", "edit.mp4"), ("edit.json", "edit.gif")])
@@ -282,6 +302,12 @@ def test_outside_of_what_changes_nothing_does(clip, left, tmp_path, by):
     same = (made == was).all(1)                         # (f h w)
     assert not same.all() and (same[..., 33:].all() if by != "words" else same.float().mean() > 0.2)
     assert as_told(told)
+
+
+def test_where_words_are_only_added_it_says_that_nothing_is_kept(clip, tmp_path):
+    code, _, told = ran("edit", clip, "a red ball on the grass in the snow", *FAST, "--keep-background", "--out",
+                           tmp_path / "run")
+    assert code == 0 and "nothing of the background is kept" in told
 
 
 def test_full_size_keeps_the_clips_own_pixels(tmp_path):

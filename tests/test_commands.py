@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from shell import newtake
+from shell import SOURCE, TARGET, newtake
 
+from newtake.ready import marked
 from newtake.record import Job
-from newtake.run import marked
 from newtake.video import Video
 from newtake.world import Scene
 from newtake.world.clips import video
 
-SOURCE, TARGET = "a red ball on the grass", "a blue ball on the grass"
 QUICK = ["--set", "steps=2", "--frames", "2"]
 
 
@@ -171,7 +170,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(capsys, clip, tmp_path, monkey
 
 
 def test_an_interrupt_leaves_nothing_and_exits_130(clip, tmp_path):
-    command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, "--source", SOURCE, "--set", "steps=900", "--out", "run"]
+    command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, "--source", SOURCE, "--set", "steps=300", "--method",
+               "ddim", "--out", "run"]
     unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=unbuffered) as job:
         assert job.stderr is not None

@@ -8,8 +8,9 @@ from diffusers import UNet2DConditionModel
 from invited import controlnet
 from made_clips import moving
 from networks import drawn
+from shell import SOURCE, TARGET
 from shell import newtake as command
-from test_commands import QUICK, SOURCE, TARGET
+from test_commands import QUICK
 
 import newtake
 from newtake import drawing
@@ -91,7 +92,7 @@ def test_depth_is_scaled_over_the_clip(tmp_path):
         backbone_out_indices=[0, 1, 2, 3], neck_hidden_sizes=[8] * 4, fusion_hidden_size=8, initializer_range=0.4))
     net.save_pretrained(tmp_path / "depth")
     DPTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "depth")
-    seen = drawing.depth(moving(3), str(tmp_path / "depth"))
+    seen = torch.cat([*drawing.depth(Video.of(moving(3)), str(tmp_path / "depth"))])
     assert seen.shape == (3, 3, 24, 32) and seen.min() == -1 and seen.max() == 1 and (seen[:, 0] == seen[:, 2]).all()
     assert sorted((frame.min() == -1).item() for frame in seen) == [False, False, True]
 
@@ -99,7 +100,7 @@ def test_depth_is_scaled_over_the_clip(tmp_path):
 def test_who_draws_is_a_network_of_transformers(tmp_path):
     for where, line in (("nowhere", "no such folder"), ("nobody/nothing", "cached"), (str(tmp_path), "no config.json")):
         with pytest.raises(BadInput, match=line):
-            drawing.depth(moving(2), where)
+            [*drawing.depth(Video.of(moving(2)), where)]
 
 
 # What is given

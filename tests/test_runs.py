@@ -97,7 +97,7 @@ def test_edits_are_measured_by_what_is_there(capsys, tmp_path):
     (other / "run.json").write_text(json.dumps(told))
     code, out, err = newtake(capsys, "report", tmp_path / "one", other, "--out", tmp_path / "page.html", "--json")
     results = json.loads(out)
-    assert code == 0 and "the report: " in err and results["methods"] == ["ddim, one", "ddim, two"]
+    assert code == 0 and "the report: " in err and results["methods"] == ["ddim:guidance=7.5", "ddim:guidance=3.0"]
     assert results["rows"][0]["scores"] == results["rows"][1]["scores"] and "text_alignment" not in results["metrics"]
     assert 5 < results["rows"][0]["scores"]["psnr_to_source"] < 60 and results["rows"][0]["evaluations"] == 6
     page = (tmp_path / "page.html").read_text()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from made_clips import container, moving, packets, pixels, psnr
 from PIL import Image
-from test_commands import newtake
+from shell import newtake
 from test_video_faults import refusal
 
 from newtake.errors import BadInput

@@ -11,15 +11,19 @@ import typer
 from ..errors import BadInput
 from ..options import (
     Adapters,
+    Box,
     CacheFolder,
     Captioner,
     Clip,
+    Cuts,
     Device,
     Download,
     Dtype,
     Frames,
     Guests,
     Json,
+    Light,
+    Mask,
     MemorySize,
     Method,
     Model,
@@ -32,9 +36,11 @@ from ..options import (
     Start,
     Stride,
     Trust,
+    Whole,
     Window,
     pairs,
     pixels,
+    sides,
     weighted,
 )
 from .said import say, tell
@@ -46,12 +52,13 @@ app = typer.Typer()
 def invert(clip: Clip, source: Source = None, captioner: Captioner = None, method: Method = "newtake", set: Settings = [],
            model: Model = "tiny", adapter: Adapters = [], guest: Guests = [], norms: Norms = None, frames: Frames = None,
            start: Start = 0, stride: Stride = 1, size: Size = None, seed: Seed = 0, device: Device = None, dtype: Dtype = None,
+           mask: Mask = None, box: Box = None, cuts: Cuts = "edit", whole: Whole = False, light: Light = [],
            window: Window = None, memory: MemorySize = None, cache: CacheFolder = None, download: Download = False,
            trust: Trust = False, as_json: Json = False):
     """Fill the cache: edits of this clip by this method then begin at once."""
     from ..cache import size as bytes_of
     from ..invitation import spelled
-    from ..record import Job
+    from ..record import Background, Job
     from ..run import Way, fill
     from ..show import noted, shown
 
@@ -59,7 +66,8 @@ def invert(clip: Clip, source: Source = None, captioner: Captioner = None, metho
         raise BadInput("an inversion that is not kept is of no use; leave --cache none out, or name a folder")
     job = Job(clip, source, (), method, pairs(set, "--set"), model=model, adapters=weighted(adapter, "--adapter"),
               guests=tuple(map(spelled, guest)), norms=norms, frames=frames, start=start, stride=stride, size=pixels(size),
-              seed=seed, device=device, dtype=dtype, windows=(window, window) if window else None)
+              seed=seed, device=device, dtype=dtype, mask=mask, background=Background(box=sides(box) if box else None),
+              cuts=cuts, whole=whole, light=tuple(light), windows=(window, window) if window else None)
     way = Way(download, trust, captioner, cache, bytes_of(memory, "--memory") if memory else None)
     with noted(tell), shown():
         told = fill(job, way)

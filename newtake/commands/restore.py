@@ -44,9 +44,12 @@ def restore(edit: Annotated[Path, typer.Argument(help="the edited clip, of any t
         raise BadInput("say what may differ: --mask PICTURE|CLIP, or --box X,Y,W,H" + (", not both" if mask else ""))
     made, source = Video.read(edit), Video.read(clip, frames, start, stride)
     alike(made, source, clip)
+    named = [path for path in (out, sheet) if path]
     out = out or edit.resolve().with_name(f"{edit.stem}-restored{'.png' if len(source) == 1 else '.mp4'}")
     for path in (out, *([sheet] if sheet else [])):
         spared(path, {"edit": edit, "clip": clip, "mask": mask})
+    if there := [path for path in named if path.exists()]:
+        raise BadInput(f"{there[0]} is there already; name another place")
     with noted(tell), shown():
         inside = region(mask, box, invert, grow, made, source, (frames, start, stride))
         done = kept(made, source, inside, feather)
@@ -89,11 +92,7 @@ def region(mask: Path | None, box: str | None, invert: bool, grow: int, made: Vi
 
 def footage(mask: Any, made: Video, source: Video, which: tuple[Any, Any, Any]) -> Video:
     """The mask at the clip's size, cropped as it would be; one of the edit's own size lies over the edit."""
+    from ..background import mask_clip
     from ..video import Video
 
-    found = Video.read(mask)
-    size = made.size if found.size == made.size else source.size
-    if len(found) not in (1, len(source)):
-        frames, start, stride = which
-        return Video.read(mask, frames, start, stride, size)
-    return Video.read(mask, size=size)
+    return mask_clip(mask, made if Video.read(mask).size == made.size else source, *which)

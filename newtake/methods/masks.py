@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import torch
@@ -9,12 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..attention.regions import Words, region, resized
+from ..errors import Note
 from ..inversion.trajectory import Trajectory
 from ..levels import noise
 from ..models.model import Model
 from ..shapes import Latents, Numbers, Regions, WordMaps
+from .change import Change
 from .method import Setup
-from .request import Change, Request
+from .request import Request
 
 USUAL = 0.3                                             # of a frame's maximum, where a method has no mask of its own
 HALFWAY = 0.5                                           # share of the steps
@@ -114,6 +117,9 @@ def where(model: Model, setup: Setup, path: Trajectory, z: Latents, ask: Request
     size = z.shape[-2], z.shape[-1]
     if ask.mask is not None:
         return changing(setup, ask, size, None)
+    if not any(change.source or change.target for change in ask.changes):
+        warnings.warn("the targets only add words, so all may change and nothing of the background is kept; say what changes: "
+                      "--word, --mask or --box", Note, stacklevel=2)
     setup = setup if setup.mask is not None else replace(setup, mask=USUAL)
     words = Words(1 + len(z), by_step=False, tokens=named(ask))
     levels, clean = model.levels(setup.steps), path.z[-1][:, :, :z.shape[2]]

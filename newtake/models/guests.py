@@ -8,6 +8,7 @@ arXiv 2302.08453).  Their own attention and norms are not touched: each frame is
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
@@ -23,6 +24,7 @@ from ..attention.seam import Pass
 from ..errors import BadInput
 from ..invitation import Invitation
 from ..levels import Level
+from ..video.reel import Reel
 from .folder import config, pretrained
 from .load import HUB_ID, built_in, cached, fitted, quiet
 
@@ -110,21 +112,23 @@ class T2IAdapter(Guest):
     @cached_property
     @torch.no_grad()
     def features(self) -> list[Tensor]:
-        """Of every frame, (f c h w), coarser and coarser."""
-        chunks = [self.net(self.seen(some)) for some in self.pictures.split(AT_ONCE)]
-        return [torch.cat(features) for features in zip(*chunks, strict=True)]
+        """Of every frame, (f c h w), coarser and coarser, on disk."""
+        reels: dict[int, Reel] = defaultdict(Reel)
+        for some in self.pictures.split(AT_ONCE):
+            for depth, feature in enumerate(self.net(self.seen(some))):
+                reels[depth].add(feature)
+        return [reel.tensor() for reel in reels.values()]
 
     def shapes(self, unet, factor):
         side = self.net.total_downscale_factor
-        blank = replace(self, pictures=torch.zeros(1, 3, side, side))
-        own = [(feature.shape[1], side // feature.shape[-1]) for feature in blank.features]
+        own = [(feature.shape[1], side // feature.shape[-1]) for feature in self.net(self.seen(torch.zeros(1, 3, side, side)))]
         wanted = entrances(unet, factor)
         if len(own) != len(wanted):                     # what there is of it in the middle may be left out
             wanted = wanted[:-1]
         return {"channels of what it adds, and pixels a place": (own, wanted)}
 
     def adds(self, x, at, told, during):
-        here = (feature[during.frames.numbers] * self.asked.scale for feature in self.features)
+        here = (feature[during.frames.numbers].to(x) * self.asked.scale for feature in self.features)
         return [feature.repeat(during.rows, 1, 1, 1) for feature in here]
 
 

@@ -126,8 +126,8 @@ class Video:
         return len(self) / (self.end - self.times[0])
 
     def write(self, path: str | Path, lossless: bool = False, comment: str = "") -> tuple[str, ...]:
-        """Writes what the path's ending says: .mp4 .mov .mkv (h264), .gif, .webp, a folder of PNG (no ending), or, for a
-        clip of one frame, .png or .jpg.  Returns what was changed or left out, a line each.
+        """Writes what the path's ending says: .mp4 .mov .mkv (h264), .gif, .webp, a folder of PNG (no ending, or names as
+        frames/%05d.png), or, for a clip of one frame, .png or .jpg.  Returns what was changed or left out, a line each.
 
         Count, times, colour tags and sound are kept; the sound's packets are copied where the clip covers its file.
         `lossless`: .mp4 and .mov in h264 RGB, .mkv in FFV1, and .webp; pixels are then kept to 8 bits.  `comment` goes into the

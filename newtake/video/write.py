@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,29 +71,41 @@ CODINGS = {                                             # (ending, lossless)
 def write(video: Video, path: Path, lossless: bool, comment: str) -> tuple[str, ...]:
     """See `Video.write`."""
     ending = path.suffix.lower()
-    if not ending:
-        write = write_folder
-    elif ending in STILLS:
+    if numbered(path) or not ending:
+        return write_folder(video, path if ending else path / "frame_%05d.png", comment)
+    if ending in STILLS:
         write = write_still
     elif (ending, False) in CODINGS:
         write = write_movie
     else:
         known = " ".join((*dict.fromkeys(name for name, _ in CODINGS), *STILLS))
-        raise BadInput(f"a clip cannot be written as {ending}: use {known}, or a name without ending for a folder of pictures")
+        raise BadInput(f"a clip cannot be written as {ending}: use {known}, a name without ending for a folder of pictures, or "
+                       "names for them, such as frames/%05d.png")
     if lossless and ending in (".gif", ".jpg", ".jpeg"):
         raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png or a folder")
     if path.is_dir():
-        if ending:
-            raise BadInput(f"{path} is a folder; name a file, such as {path / 'edit.mp4'}")
-        free(path, lambda name: name.startswith("frame_"))
+        raise BadInput(f"{path} is a folder; name a file, such as {path / 'edit.mp4'}")
     with aside(path) as part:
         return write(video, part, ending, lossless, comment)
 
 
-def write_folder(video: Video, part: Path, ending: str, lossless: bool, comment: str) -> tuple[str, ...]:
-    part.mkdir()
-    for number, pixels in enumerate(pictures(video)):
-        Image.fromarray(pixels).save(part / f"frame_{number:05d}.png")
+def numbered(path: Path) -> bool:
+    """Whether it names a picture a frame, such as frames/%05d.png."""
+    return re.fullmatch(r"[^%]*%(0\d+)?d[^%]*\.png", path.name, re.IGNORECASE) is not None
+
+
+def free_pictures(path: Path) -> None:
+    """BadInput where a folder with such names cannot be made, or would replace other files."""
+    before, after = map(re.escape, re.split(r"%0?\d*d", path.name))
+    free(path.parent, lambda name: re.fullmatch(rf"{before}\d+{after}", name))
+
+
+def write_folder(video: Video, path: Path, comment: str) -> tuple[str, ...]:
+    free_pictures(path)
+    with aside(path.parent) as part:
+        part.mkdir()
+        for number, pixels in enumerate(pictures(video)):
+            Image.fromarray(pixels).save(part / (path.name % number))
     return (f"a folder keeps no rate: it was {float(video.rate):g} a second", *left_out(video, comment, "a folder"))
 
 

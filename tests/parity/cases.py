@@ -22,7 +22,8 @@ from newtake.attention import maps
 from newtake.attention.call import Call, Control
 from newtake.attention.frames import Look, look
 from newtake.attention.maps import Edit, Shares, reweight
-from newtake.methods.request import Change, Request
+from newtake.methods.change import Change
+from newtake.methods.request import Request
 from newtake.models.model import ALL, Model, Text
 from newtake.models.temporal import temporal_layers
 from newtake.models.unet import UNet
