@@ -33,8 +33,9 @@ bench: $(VENV)/dev            ## the figures in the README and the docs: some ho
 	$(BIN)/python benchmarks/speed.py --save
 	$(BIN)/python benchmarks/length.py --looks own,middle first,previous
 	$(BIN)/python benchmarks/reuse.py
-	$(BIN)/python benchmarks/background.py
+	$(BIN)/python benchmarks/background.py --out .bench/background
 	$(BIN)/python benchmarks/cuts.py
+	$(BIN)/python benchmarks/sweep.py
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import caches, foreign, learn, measure, restore, tune
+from .commands import caches, foreign, learn, measure, restore, sweep, tune
 from .commands.said import say, tell
 from .errors import BadInput
 from .options import (
@@ -77,6 +77,7 @@ app.add_typer(caches.app)
 app.command()(tune.tune)
 app.command()(learn.learn)
 app.command()(restore.restore)
+app.command()(sweep.sweep)
 
 CANCELLED = 130                                         # what typer returns after an interrupt
 
@@ -239,7 +240,7 @@ def world_clip(caption: Annotated[str, typer.Argument(help='such as "a red car o
 # What commands share
 
 def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, Any]:
-    from .outputs import new_folder, one_file
+    from .outputs import new_folder, one_file, place
     from .run import run
     from .show import shown
 
@@ -249,7 +250,7 @@ def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, 
         record = run(job, out, way)
     for note in record["notes"]:
         tell(note)
-    folder = out.parent if one_file(out) else out
+    folder = place(out).parent if one_file(out) else out
     files = [folder / edit["file"] for edit in record["edits"]]
     beside = "" if folder != out else f"; source and edit side by side: {files[0].with_stem('compare')}"
     tell(f"{record['clip']['frames']} frames in {sum(record['seconds'].values()):.0f} s{beside}")

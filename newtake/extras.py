@@ -14,3 +14,12 @@ def opencv(what: str) -> Any:
     except ImportError:
         raise BadInput(f'{what} with OpenCV; pip install "newtake[metrics]"') from None
     return cv2
+
+
+def ray(what: str) -> Any:
+    """The package ray.  `what` is done with it: "many jobs are spread".  Raises BadInput where it is not installed."""
+    try:
+        import ray
+    except ImportError:
+        raise BadInput(f'{what} with Ray; pip install "newtake[cluster]"') from None
+    return ray

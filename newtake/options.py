@@ -16,7 +16,7 @@ Clip = Annotated[str, typer.Argument(help="a video, a gif or webp, a folder of p
 Source = Annotated[str | None, Option("--source", help="what the clip shows; with tiny it can be read out of it")]
 Captioner = Annotated[str | None, Option("--captioner", help="who reads it: tiny, or a folder or hub id of BLIP or BLIP-2")]
 Out = Annotated[Path | None, Option("--out", help="a run folder, by default a new one in runs/; or a file: .mp4 .mov .mkv .gif "
-                                    ".webp .png .jpg")]
+                                    ".webp .png .jpg; or names for pictures: frames/%05d.png")]
 Targets = Annotated[list[str], Option("--target", help="one more; may be repeated")]
 TargetsFile = Annotated[Path | None, Option("--targets", metavar="FILE", help="of a text file with one on each line")]
 Method = Annotated[str, Option("--method", help="see `newtake methods`")]
@@ -59,6 +59,11 @@ DryRun = Annotated[bool, Option("--dry-run", help="say what it would take, and d
 Download = Annotated[bool, Option("--download", help="a hub id may be fetched")]
 Trust = Annotated[bool, Option("--trust", help="pickles may be read, as tensors alone")]
 ClipModel = Annotated[str | None, Option("--clip-model", help="a CLIP to score with: a folder or a cached hub id")]
+Engine = Annotated[str, Option("--engine", help="who works: local, this process; or ray, processes here or on a cluster")]
+Address = Annotated[str | None, Option("--address", help="of a Ray cluster that is there, such as auto or host:6379; without "
+                                       "it one is started on this machine")]
+Workers = Annotated[int | None, Option("--workers", help="processes of the engine ray; by default as many as have room")]
+Tries = Annotated[int, Option("--tries", min=1, help="how often a job is begun at most, whose worker dies or that fails")]
 Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 

@@ -1,6 +1,7 @@
 """The world's benchmark: its list, its ranking, and the command, run for real on two edits."""
 
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,10 @@ from shell import newtake
 from newtake import load
 from newtake.bench import ranking, rows, sets, world
 from newtake.bench.rows import Rows
+from newtake.bench.spread import Asked, spread
 from newtake.bench.world import Plan
 from newtake.edits import edited
+from newtake.engines import Ended, engine
 from newtake.errors import BadInput
 from newtake.methods import spelled
 from newtake.metrics import SET_METRICS
@@ -100,6 +103,16 @@ def test_an_edit_is_kept_to_the_bit_and_scored_again_without_being_made_again(tm
     monkeypatch.setattr(rows, "edited", None)           # nobody edits
     assert next(row for row in asked.results(model, tmp_path)["rows"] if not row["control"]) == row
     assert len([*(tmp_path / "rows").iterdir()]) == 2 and len([*(tmp_path / "edits").iterdir()]) == 2
+
+
+def test_what_an_engines_workers_fill_is_found(tmp_path, monkeypatch):
+    model, asked = load("tiny", "cpu", "fp32"), Asked("tiny", "cpu", "fp32")
+    plan = Plan({"sdedit": spelled("sdedit", steps=2)}, many=2, seeds=2, frames=2)
+    with engine("local") as here:
+        events = [*spread(here, pickle.loads(pickle.dumps(plan)), asked, model, tmp_path)]
+    assert [(one.result, one.reason) for one in events if isinstance(one, Ended)] == [({"rows": 2}, None)] * 2
+    monkeypatch.setattr(rows, "edited", None)           # nobody edits
+    assert sum(not row["control"] for row in plan.results(model, tmp_path)["rows"]) == 4
 
 
 def test_sets_are_seen_by_judge_and_viewer():

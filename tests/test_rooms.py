@@ -13,11 +13,11 @@ ORDER = [
     {"cli", "studio"},
     {"commands"},
     {"options", "concepts", "one_clip"},
-    {"bench", "learning", "dialects"},
-    {"run", "sweep", "show"},
-    {"outputs"},
+    {"bench", "sweep", "learning", "dialects"},
+    {"run", "show"},
+    {"outputs", "ready"},
     {"edits", "former"},
-    {"prompts"},
+    {"prompts", "engines"},
     {"record", "report", "captions"},
     {"estimate"},
     {"methods", "metrics", "world", "datasets", "welcome", "cache"},
@@ -26,14 +26,14 @@ ORDER = [
     {"attention", "words", "guidance"},
     {"levels", "video", "invitation"},
     {"shelf"},
-    {"track", "shapes", "aside", "settings", "extras"},
+    {"track", "shapes", "aside", "free_memory", "settings", "extras"},
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use
-    "methods": {"method", "request", "masks", "source_row", "side_by_side", "from_path", "configuring",
+    "methods": {"method", "change", "request", "masks", "source_row", "side_by_side", "from_path", "configuring",
                 "fatezero"},                            # of which newtake is made
     "inversion": {"trajectory", "secants"}, "metrics": {"metric", "networks", "statistics"}, "datasets": {"task"},
-    "bench": {"ranking", "rows", "sets"}, "dialects": {"config", "command"},
+    "bench": {"ranking", "rows", "sets", "published", "world"}, "dialects": {"config", "command"},
 }
 ABOVE = {("world", "show")}                             # its training is a command
 DIFFUSERS = {"models", "attention/seam.py", "world/training"}   # who may import it

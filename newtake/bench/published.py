@@ -149,12 +149,20 @@ class Plan:
         """What was read of clips."""
         return {}
 
+    def names(self, model: UNet) -> list[str]:
+        """Of the edits."""
+        return [task.name for task in self.tasks]
+
+    def cases(self, model: UNet) -> Callable[[int], Case]:
+        """Each as methods are given it, by its number."""
+        networks = {name: NETWORKS[name][2](path, self.trust) for name, path in self.networks.items()}
+        return lambda number: self.case(self.tasks[number], model, networks)
+
     def results(self, model: UNet, out: Path) -> dict[str, Any]:
         """Carried out with a model in a folder (edits, rows, clips, results.json): what `newtake.report` reads."""
-        runs, rows = Rows(self.methods, self.seeds, model, out), []
-        networks = {name: NETWORKS[name][2](path, self.trust) for name, path in self.networks.items()}
-        for task in track(self.tasks, "edits of the benchmark"):
-            rows += runs.of(self.case(task, model, networks))
+        runs, case, rows = Rows(self.methods, self.seeds, model, out), self.cases(model), []
+        for number in track(range(len(self.tasks)), "edits of the benchmark"):
+            rows += runs.of(case(number))
         known = {name: about(ours) for name, ours in self.measured.items()}
         first = [name for ours in FIRST for name in known if self.measured[name] == ours]
         asked = {"frames": self.frames or "as published", "size": "the model's own" if self.size is None else list(self.size)}

@@ -57,11 +57,14 @@ class Rows:
     out: Path
 
     def of(self, case: Case) -> list[dict[str, Any]]:
-        """Controls, then methods, each with every seed.  Inversions that they have in common are made once."""
-        rows, paths = [row(case, name, case.scored(made), control=True) for name, made in case.controls.items()], Memory()
-        for name, method in self.methods.items():
-            rows += [row(case, name, **self.kept(case, method, seed, paths)) for seed in range(self.seeds)]
-        return rows
+        """Controls, then methods, each with every seed."""
+        return [row(case, name, case.scored(made), control=True) for name, made in case.controls.items()] + self.edited(case)
+
+    def edited(self, case: Case) -> list[dict[str, Any]]:
+        """The rows of methods alone.  Inversions that they have in common are made once."""
+        paths = Memory()
+        return [row(case, name, **self.kept(case, method, seed, paths))
+                for name, method in self.methods.items() for seed in range(self.seeds)]
 
     def kept(self, case: Case, method: Method, seed: int, paths: Paths) -> dict[str, Any]:
         """Scores and costs of an edit, which are made where they were not before."""

@@ -144,22 +144,42 @@ def sets(results: Mapping[str, Results], called: Mapping[tuple[str, str], str]) 
 def edits(runs: Mapping[str, Path], base: Path, clip: Any) -> Results:
     """A row an edit, of all that can be measured by its source and its prompts."""
     told = {name: former(run)[1] for name, run in runs.items()}
-    settings = {}
-    for one in told.values():
-        settings.setdefault(one["job"]["method"], []).append((one["job"]["settings"], one["model"]["sha256"]))
-    distance, rows = LayerDistance(judge.load().body, side=judge.SIDE), []
+    who, distance, rows = called(told), LayerDistance(judge.load().body, side=judge.SIDE), []
     for name, one in track(list(told.items()), "measuring"):
-        method = one["job"]["method"]
-        who = method if all(other == settings[method][0] for other in settings[method]) else f"{method}, {name}"
         try:
-            rows += [moved(row(who, runs[name], one, made, clip, distance), runs[name], base) for made in one["edits"]]
+            rows += [moved(row(who[name], runs[name], one, made, clip, distance), runs[name], base) for made in one["edits"]]
         except (KeyError, TypeError, AttributeError) as wrong:
             raise BadInput(f"{name}/run.json is not as newtake edit writes it") from wrong
     names = [name for name in SCORES if any(name in row["scores"] for row in rows)]
-    facts = {f"settings of {name}": json.dumps(one["job"]["settings"]) for name, one in told.items()}
+    facts = {f"settings of {who[name]}": json.dumps(one["job"]["settings"]) for name, one in told.items()}
     return {"benchmark": "edits", "title": f"{len(rows)} edit{'s' * (len(rows) != 1)}", "version": "of no benchmark",
             "tasks": [*dict.fromkeys(row["task"] for row in rows)], "environment": facts,
             **unranked(rows, {name: about(name) for name in names}, names)}
+
+
+def called(told: Mapping[str, Results]) -> dict[str, str]:
+    """For each run the name of its method, with the settings and the checkpoint that others of that method do not have."""
+    jobs = {name: one["job"] for name, one in told.items()}
+    of = {method: [name for name in jobs if jobs[name]["method"] == method] for method in {j["method"] for j in jobs.values()}}
+    names = {}
+    for method, runs in of.items():
+        every = [jobs[name]["settings"] for name in runs]
+        differ = [setting for setting in every[0] if any(one.get(setting) != every[0][setting] for one in every)]
+        several = len({told[name]["model"]["sha256"] for name in runs}) > 1
+        for name in runs:
+            said = ";".join(f"{setting}={shown(jobs[name]['settings'].get(setting))}" for setting in differ)
+            names[name] = f"{method}{f':{said}' * bool(differ)}{f', {model_of(told[name])}' * several}"
+    return names
+
+
+def shown(value: Any) -> str:
+    """A setting as the command line takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+
+
+def model_of(told: Results) -> str:
+    adapters = ", ".join(str(one.get("where")) for one in told["job"]["adapters"])
+    return f"{told['job']['model']}{f' with {adapters}' * bool(adapters)} {told['model']['sha256'][:6]}"
 
 
 def row(who: str, run: Path, told: Results, made: Results, clip: Any, distance: LayerDistance) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -55,6 +55,15 @@ class Plan:
 
     def edits(self, size: int) -> list[WorldEdit]:
         return edits(self.split, size, self.frames)[:self.many]
+
+    def names(self, model: UNet) -> list[str]:
+        """Of the edits."""
+        return [task.name for task in self.edits(model.native)]
+
+    def cases(self, model: UNet) -> Callable[[int], Case]:
+        """Each as methods are given it, by its number."""
+        eyes, tasks = Eyes.open(), self.edits(model.native)
+        return lambda number: self.case(tasks[number], model, eyes)
 
     def results(self, model: UNet, out: Path) -> dict[str, Any]:
         """Carried out with a model in a folder (edits, rows, clips, results.json): what `newtake.report` reads."""

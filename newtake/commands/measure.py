@@ -8,7 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from ..aside import aside
-from ..options import Captioner, ClipModel, Device, Dtype, Json, Model, Option, Settings, Size, Trust, pairs, pixels
+from ..errors import BadInput
+from ..options import (
+    Address,
+    Captioner,
+    ClipModel,
+    Device,
+    Dtype,
+    Engine,
+    Json,
+    Model,
+    Option,
+    Settings,
+    Size,
+    Tries,
+    Trust,
+    Workers,
+    pairs,
+    pixels,
+)
 from .said import say, tell
 
 app = typer.Typer(rich_markup_mode=None)
@@ -26,11 +44,14 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
           frames: Annotated[int | None, Option("--frames", min=1, help="of the world 8; else as published")] = None,
           size: Size = None, device: Device = None, dtype: Dtype = None, clip_model: ClipModel = None,
           network: Annotated[list[str], Option("--network", metavar="NAME=WHERE", help="pick, keys, objects or lpips")] = [],
-          captioner: Captioner = None, trust: Trust = False,
+          captioner: Captioner = None, trust: Trust = False, engine: Engine = "local", address: Address = None,
+          workers: Workers = None, tries: Tries = 3,
           out: Annotated[Path, Option("--out", help="a folder: results.json, report.html, and what is gone on from")]
           = Path("runs/bench"), as_json: Json = False):
     """Score methods on the world's edits, or on a published data set.  Killed, the same command goes on."""
     from ..bench import published, world
+    from ..bench.spread import Asked
+    from ..engines import engine as opened
     from ..methods import METHODS, spelled
     from ..models.load import load
     from ..show import noted, shown
@@ -46,9 +67,27 @@ def bench(what: Annotated[str, typer.Argument(help="world, whose edits have true
     else:
         plan = published.Plan(layout, Path(what), methods, extent.many, seeds, frames, pixels(size), networks, trust,
                               captioner)
-    with noted(tell), shown():
-        results = plan.results(load(model, device, dtype), out)
+    with noted(tell), opened(engine, address, workers, tries) as who:
+        asked = Asked(model, device, dtype)
+        loaded = load(*asked)
+        if engine != "local":
+            fill(who, plan, asked, loaded, out)
+        with shown():
+            results = plan.results(loaded, out)
     print_report(results, out, out / "report.html", as_json)
+
+
+def fill(engine: Any, plan: Any, asked: Any, model: Any, out: Path) -> None:
+    """The benchmark's edits, by workers; what it makes of them is then found."""
+    from ..bench.spread import spread
+    from ..engines import Ended
+    from ..engines.table import followed
+
+    out.mkdir(parents=True, exist_ok=True)
+    events = followed(spread(engine, plan, asked, model, out), len(plan.names(model)), tell)
+    given_up = [one for one in events if isinstance(one, Ended) and one.reason is not None]
+    if given_up:
+        raise BadInput(f"{len(given_up)} edits were given up, such as {given_up[0].task.name}: {given_up[0].reason}")
 
 
 @app.command()
@@ -84,11 +123,17 @@ def score(edit: Annotated[Path, typer.Argument(help="the edited clip")],
 
 
 def print_report(results: dict[str, Any], folder: Path, page: Path, as_json: bool) -> None:
-    from ..report import html, markdown
+    from ..report import markdown
+
+    write_report(results, folder, page)
+    say(results, as_json, markdown(results))
+
+
+def write_report(results: dict[str, Any], folder: Path, page: Path) -> None:
+    from ..report import html
 
     made = html(results, folder)
     page.parent.mkdir(parents=True, exist_ok=True)
     with aside(page) as part:
         part.write_text(made, encoding="utf-8")
     tell(f"the report: {page}")
-    say(results, as_json, markdown(results))
