@@ -33,12 +33,12 @@ ALONE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 class Worker:
     """An actor."""
 
-    def __init__(self, make: Callable[[], Work]):
-        self.work = make()
-
-    def about(self) -> Answer:
-        """Its name, and the versions of what decides bits."""
-        return "done", (f"{socket.gethostname()}:{os.getpid()}", versions())
+    def begin(self, make: Callable[[], Work]) -> Answer:
+        """Its name, and the versions of what decides bits; or why it cannot start, which Ray would say at great length."""
+        def started(make):
+            self.work = make()
+            return f"{socket.gethostname()}:{os.getpid()}", versions()
+        return answered(started, make)
 
     def answer(self, given: Any) -> Answer:
         return answered(self.work, given)
@@ -95,7 +95,7 @@ class Cluster(Engine):
         self.connect()
         needs = dict(num_cpus=threads if self.address else 0, num_gpus=int(device == "cuda"))   # what was started here is ours
         actor = self.ray.remote(max_restarts=0, **needs)(Worker)
-        crew = Crew(self.ray, lambda: actor.remote(make), self.tries)
+        crew = Crew(self.ray, actor.remote, make, self.tries)
         try:
             yield from crew.carry_out(Queue(tasks), min(self.room(device, threads), len(tasks)))
         finally:
@@ -123,8 +123,8 @@ def guarded(alone: bool) -> None:
 class Crew:
     """Workers, and what each of them does."""
 
-    def __init__(self, ray: Any, hire: Callable[[], Any], tries: int):
-        self.ray, self.hire, self.tries = ray, hire, tries
+    def __init__(self, ray: Any, hire: Callable[[], Any], make: Callable[[], Work], tries: int):
+        self.ray, self.hire, self.make, self.tries = ray, hire, make, tries
         self.busy: dict[Any, Busy] = {}                 # by the reference to the answer
         self.idle: list[Busy] = []
         self.begun: Counter[str] = Counter()            # tries of a task
@@ -150,7 +150,7 @@ class Crew:
 
     def start(self) -> None:
         actor = self.hire()
-        self.busy[actor.about.remote()] = Busy(actor, "", None, time.monotonic())
+        self.busy[actor.begin.remote(self.make)] = Busy(actor, "", None, time.monotonic())
 
     def ended(self, reference: Any, queue: Queue) -> Iterator[Event]:
         """What a worker answered, or that it died: then another takes its place where it is needed."""
@@ -162,7 +162,7 @@ class Crew:
             if isinstance(event, Died):
                 queue.back(one.task)
             yield event
-        if answer[0] != "lost":
+        if one.name and answer[0] != "lost":
             self.idle.append(one)
             return
         with suppress(Exception):                       # it may be alive, and out of reach
@@ -174,9 +174,9 @@ class Crew:
     def joined(self, answer: Answer) -> str:
         """The name of a worker that started, or "".  BadInput where none does, or where it would make other bits."""
         how, about = answer
-        if how == "lost":
+        if how != "done":
             self.failed += 1
-            if self.failed > self.tries:
+            if how == "refused" or self.failed > self.tries:
                 raise BadInput(f"no worker starts: {about}")
             return ""
         self.failed, (name, there) = 0, about
