@@ -1,0 +1,1 @@
+"""`newtake studio`: a web page on this machine."""
