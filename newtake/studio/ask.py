@@ -1,0 +1,129 @@
+"""The components in which a form is typed and chosen, in the order of `form.Form`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, final
+
+import gradio as gr
+from gradio.components import Component
+
+from ..methods import METHODS
+from ..methods.method import about
+from ..options import weighted
+from ..places import Listed
+from .fields import Field
+from .form import Form
+
+NAMES = tuple(field.name for field in fields(Form) if field.name != "settings")
+MASKS = {"the words": "words", "what I draw": "drawn", "a box": "box", "a picture or clip": "file"}
+
+
+@final
+@dataclass(frozen=True)
+class Ask:
+    """One component a field of `Form`, but for settings, which have their own."""
+
+    parts: Mapping[str, Component]
+
+    def __getitem__(self, name: str) -> Component:
+        return self.parts[name]
+
+    @property
+    def all(self) -> list[Component]:
+        return [self.parts[name] for name in NAMES]
+
+    def form(self, values: Sequence[Any], settings: Mapping[str, Any]) -> Form:
+        """What the components of `all` hold.  BadInput where a weight is no number."""
+        said = dict(zip(NAMES, values, strict=True))
+        return Form(**said | {
+            "settings": settings, "adapters": weighted(said["adapters"] or (), "adapters"),
+            "guests": "\n".join(said["guests"] or ()), "start": said["start"] or 0, "stride": said["stride"] or 1,
+            "seed": said["seed"] or 0})
+
+    def filled(self, form: Form) -> dict[Component, Any]:
+        """The components' values that say this form."""
+        lists = {"adapters": [f"{name}={weight:g}" for name, weight in form.adapters.items()], "guests": form.guests.splitlines()}
+        return {self[name]: lists.get(name, getattr(form, name)) for name in NAMES}
+
+
+def words() -> dict[str, Component]:
+    return {
+        "source": gr.Textbox(label="What the clip shows", placeholder="a red ball on the grass"),
+        "targets": gr.Textbox(label="What it should become", info="one on each line: they share the work of looking at the clip",
+                              placeholder="a blue ball on the grass", lines=2, max_lines=8),
+    }
+
+
+def frames() -> dict[str, Component]:
+    with gr.Row(elem_classes="narrow"):
+        made: dict[str, Component] = {
+            "start": gr.Number(0, label="From frame", precision=0, minimum=0, min_width=90),
+            "frames": gr.Number(None, label="How many", precision=0, minimum=1, min_width=90, placeholder="all"),
+            "stride": gr.Number(1, label="Every", precision=0, minimum=1, min_width=90),
+            "size": gr.Textbox(label="Size", placeholder="network's", min_width=110)}
+    return made
+
+
+def method(chosen: str) -> Component:
+    names = [(name.replace("_", " "), name) for name in METHODS]
+    return gr.Dropdown(names, value=chosen, label="Method", info=what(chosen))
+
+
+def what(method: str) -> str:
+    """What a method does, in a sentence."""
+    return about(METHODS[method])[1] if method in METHODS else ""
+
+
+def where() -> dict[str, Component]:
+    return {
+        "box": gr.Textbox(label="The box", info="x, y, width, height, in shares of the picture", visible=False),
+        "keep_background": gr.Checkbox(label="Keep all around it, pixel for pixel"),
+        "full_size": gr.Checkbox(label="… in the clip's own size"),
+        "feather": gr.Number(None, label="Soft edge", info="pixels; empty: 1/64 of a side", precision=0, minimum=0),
+    }
+
+
+def wording() -> dict[str, Component]:
+    return {
+        "words": gr.Textbox(label="Words that change", info="with commas; empty: those that differ", placeholder="ball"),
+        "spared": gr.Textbox(label="Words that are left alone", info="with commas", placeholder="grass"),
+        "weights": gr.Textbox(label="How much a word counts", placeholder="blue=2, red=0.5"),
+        "shares": gr.Textbox(label="Share of the steps a word takes from the source", placeholder="ball=0.4"),
+    }
+
+
+def networks(listed: Listed, model: str) -> dict[str, Component]:
+    several: dict[str, Any] = dict(multiselect=True, allow_custom_value=True, value=[])
+    return {
+        "model": gr.Dropdown([*listed.models], value=model, label="Checkpoint"),
+        "adapters": gr.Dropdown([*listed.adapters], label="Adapters", info="a name, or NAME=WEIGHT", **several),
+        "guests": gr.Dropdown([*listed.guests], label="Guests", info="a name, or NAME:pictures=edges;scale=0.8", **several),
+    }
+
+
+def rest() -> dict[str, Component]:
+    return {
+        "seed": gr.Number(0, label="Seed", precision=0),
+        "cuts": gr.Radio([("edit each shot", "edit"), ("refuse", "refuse"), ("ignore", "ignore")], value="edit",
+                         label="Where the clip has cuts"),
+        "lossless": gr.Checkbox(label="Lossless", info="not every player shows it"),
+    }
+
+
+def setting(field: Field, value: Any) -> Component:
+    """What a setting is typed or chosen in."""
+    low, high = ("" if end is None else f"{end:g}" for end in (field.least, field.most))
+    reach = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
+    told = "; ".join(filter(None, (field.help, reach, "empty: none" if field.optional and field.kind != "choice" else "")))
+    same: dict[str, Any] = dict(label=field.name.replace("_", " "), info=told, interactive=True)
+    if field.kind == "switch":
+        return gr.Checkbox(bool(value), **same)
+    if field.kind == "choice":
+        return gr.Dropdown([*field.choices], value=value, **same)
+    if field.kind == "text":
+        return gr.Textbox("" if value is None else str(value), **same)
+    whole = field.kind == "whole number"
+    return gr.Number(value, precision=0 if whole else None, step=1 if whole else 0.1, **same)
+

@@ -1,0 +1,265 @@
+"""What happens when something on the page is dropped, typed, chosen or pressed: each answer is the components that change."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+import gradio as gr
+from gradio.components import Component
+
+from ..errors import BadInput
+from . import Studio, history, pictures, uploads, views
+from .ask import NAMES, Ask, what
+from .fields import PRESETS
+from .form import Form, filled
+from .jobs import Ticket
+
+Answer = dict[Any, Any]                                 # new values, or what a component changes, by component
+Work = TypeVar("Work", bound=Callable[..., Answer])
+FIRST = 16                                              # frames of a new clip, at most
+
+
+@final
+@dataclass(frozen=True)
+class Shown:
+    """The components that are no field of a form."""
+
+    file: gr.File
+    clip: gr.HTML
+    strip: gr.HTML
+    read: gr.Button
+    preset: gr.Dropdown
+    kept: gr.State                                      # (settings that are filled in, when)
+    reset: gr.Button
+    inside: gr.Radio                                    # what says where the edit may change something
+    canvas: gr.ImageEditor
+    mask: gr.File
+    forecast: gr.Button
+    begin: gr.Button
+    line: gr.HTML                                       # why something was refused, what a forecast says
+    work: gr.HTML
+    cancel: gr.Button
+    result: gr.HTML
+    score: gr.Button
+    scores: gr.HTML
+    run: gr.State                                       # the name of the run that is shown
+    timer: gr.Timer
+    owner: gr.BrowserState
+    seen: gr.State                                      # numbers of tickets whose end was shown
+    tabs: gr.Tabs
+    runs: gr.HTML
+
+    @property
+    def changing(self) -> list[Any]:
+        """What answers may change, with a form's own components."""
+        return [self.file, self.clip, self.strip, self.preset, self.kept, self.inside, self.canvas, self.mask, self.line,
+                self.work, self.cancel, self.result, self.score, self.scores, self.run, self.timer, self.owner, self.seen,
+                self.tabs, self.runs]
+
+
+def anew(settings: Any) -> tuple[Any, int]:
+    """To be filled in again, even where they are those that were."""
+    return settings, time.monotonic_ns()
+
+
+def told(work: Work) -> Work:
+    """The same, whose BadInput is said on the page in a line."""
+    @wraps(work)
+    def tried(desk: Desk, *given: Any, **named: Any) -> Answer:
+        try:
+            return {desk.shown.line: "", **work(desk, *given, **named)}
+        except BadInput as wrong:
+            return {desk.shown.line: views.refused(str(wrong))}
+    return tried                                        # type: ignore[return-value]
+
+
+@final
+@dataclass(frozen=True)
+class Desk:
+    """The answers.  values: those of `Ask.all`."""
+
+    studio: Studio
+    ask: Ask
+    shown: Shown
+
+    # The clip
+
+    @told
+    def arrived(self, file: str) -> Answer:
+        """A clip, with its settings where newtake made it; or a recipe."""
+        path, places, shown = Path(file), self.studio.places, self.shown
+        try:
+            if path.suffix.lower() == ".json":
+                return {shown.file: None, **self.again(uploads.recipe(path, places, self.studio.limits))}
+            upload = uploads.taken(path, path.name, places, self.studio.limits)
+        except BadInput as wrong:
+            return {shown.file: None, shown.line: views.refused(str(wrong))}
+        finally:
+            path.unlink(missing_ok=True)
+        if upload.told:
+            return {shown.file: None, **self.again(upload.told, upload.name)}
+        first = Form(clip=upload.name, frames=min(upload.count, FIRST))
+        return {shown.file: None, shown.inside: "words", shown.canvas: None,
+                **{self.ask[name]: getattr(first, name) for name in ("clip", "start", "frames", "stride", "mask", "box")}}
+
+    def again(self, record: Any, clip: str = "") -> Answer:
+        """The form of a record; clip: which is taken where its own is not here."""
+        form, missing = filled(record, self.studio.places)
+        form = replace(form, clip=form.clip or clip)
+        inside = "file" if form.mask else "box" if form.box else "words"
+        return {**self.ask.filled(form), self.shown.kept: anew(form.settings), self.shown.inside: inside, self.shown.preset: None,
+                self.shown.line: views.noted(["these are the settings of that run", *missing])}
+
+    def look(self, *values: Any) -> Answer:
+        """What was chosen of the clip."""
+        try:
+            form = self.ask.form(values, {})
+            if not form.clip:
+                return {self.shown.clip: "", self.shown.strip: ""}
+            upload = uploads.opened(form.clip, self.studio.places)
+            strip = views.strip(*pictures.thumbnails(form, upload, self.studio.places))
+            return {self.shown.clip: views.clip(upload), self.shown.strip: strip}
+        except BadInput as wrong:
+            return {self.shown.strip: views.refused(str(wrong))}
+
+    def propose(self, *values: Any) -> Answer:
+        """What the clip shows, where nobody said it and somebody can read it."""
+        form = self.ask.form(values, {})
+        if not form.clip or form.source.strip():
+            return {}
+        try:
+            return {self.ask["source"]: self.studio.caption(form)}
+        except BadInput:
+            return {}
+
+    @told
+    def read(self, *values: Any) -> Answer:
+        """The same, as it was asked for."""
+        return {self.ask["source"]: self.studio.caption(self.ask.form(values, {}))}
+
+    # What may change
+
+    @told
+    def inside(self, kind: str, clip: str, start: int | None) -> Answer:
+        """Another way to say where."""
+        canvas = None
+        if kind == "drawn":
+            canvas = pictures.canvas(uploads.opened(clip, self.studio.places), start or 0)
+        return {self.ask["mask"]: "", self.ask["box"]: gr.Textbox("0.25, 0.25, 0.5, 0.5" * (kind == "box"), visible=kind == "box"),
+                self.shown.canvas: gr.ImageEditor(canvas, visible=kind == "drawn"),
+                self.shown.mask: gr.File(None, visible=kind == "file")}
+
+    def drew(self, picture: Any) -> Answer:
+        return {self.ask["mask"]: pictures.drawn(picture["layers"] if picture else [], self.studio.places)}
+
+    @told
+    def masked(self, file: str) -> Answer:
+        path = Path(file)
+        try:
+            return {self.ask["mask"]: uploads.taken(path, path.name, self.studio.places, self.studio.limits).name}
+        finally:
+            path.unlink(missing_ok=True)
+
+    # How
+
+    def preset(self, name: str) -> Answer:
+        chosen = next(preset for preset in PRESETS if preset.name == name)
+        return {self.shown.preset: gr.Dropdown(info=f"{chosen.example}. {chosen.why}"), self.ask["method"]: chosen.method,
+                self.shown.kept: anew(dict(chosen.settings))}
+
+    def method(self, name: str) -> Answer:
+        return {self.ask["method"]: gr.Dropdown(info=what(name)), self.shown.kept: anew({})}
+
+    def inverted(self, names: Sequence[str], chosen: str, *settings: Any) -> Answer:
+        """Another inversion, which has settings of its own."""
+        others = {name: value for name, value in zip(names, settings, strict=True) if not name.startswith("inversion")}
+        return {self.shown.kept: anew(others | {"inversion": chosen})}
+
+    # Work
+
+    def form(self, names: Sequence[str], given: Sequence[Any]) -> Form:
+        return self.ask.form(given[:len(NAMES)], dict(zip(names, given[len(NAMES):], strict=True)))
+
+    @told
+    def begin(self, names: Sequence[str], owner: str, *given: Any) -> Answer:
+        """names: of the settings that stand behind the form's own values."""
+        self.studio.queue.submit(owner, self.studio.job(self.form(names, given)))
+        return self.going(owner)
+
+    @told
+    def forecast(self, names: Sequence[str], owner: str, *given: Any) -> Answer:
+        self.studio.queue.forecast(owner, self.studio.job(self.form(names, given)))
+        return self.going(owner)
+
+    @told
+    def score(self, owner: str, run: str) -> Answer:
+        self.studio.queue.score(owner, history.opened(run, self.studio.places))
+        return self.going(owner)
+
+    def cancel(self, owner: str) -> Answer:
+        for ticket in self.open(owner)[:1]:
+            ticket.cancel()
+        return self.going(owner)
+
+    def open(self, owner: str) -> list[Ticket]:
+        return [ticket for ticket in self.studio.queue.of(owner) if not ticket.state.ended]
+
+    def going(self, owner: str) -> Answer:
+        """How far this owner's work is."""
+        tickets = self.open(owner)
+        return {self.shown.work: views.work(tickets), self.shown.cancel: gr.Button(visible=bool(tickets)),
+                self.shown.timer: gr.Timer(active=True)}
+
+    def tick(self, owner: str, seen: Sequence[int], run: str) -> Answer:
+        """The same, and what came out of what ended since."""
+        ended = [ticket for ticket in self.studio.queue.of(owner) if ticket.state.ended and ticket.number not in seen]
+        answer = self.going(owner)
+        for ticket in ended:
+            answer |= self.ended(ticket, run)
+        quiet = not ended and not self.open(owner)
+        return answer | {self.shown.seen: [*seen, *(ticket.number for ticket in ended)], self.shown.timer: gr.Timer(active=not quiet)}
+
+    def ended(self, ticket: Ticket, run: str) -> Answer:
+        state, shown = ticket.state, self.shown
+        if state.kind in ("refused", "failed"):
+            return {shown.line: views.refused(state.line)}
+        if state.kind == "cancelled":
+            return {shown.line: views.noted(["cancelled; nothing was left half-made"])}
+        if isinstance(state.result, str):
+            return {**self.result(state.result), **self.past()}
+        if isinstance(state.result, list):
+            return {shown.line: views.noted(state.result)}
+        return self.result(run) if run else {}
+    
+    # Runs
+
+    def result(self, name: str) -> Answer:
+        """A run, with its scores where they were made."""
+        shown = self.shown
+        try:
+            past = history.opened(name, self.studio.places)
+        except BadInput as wrong:
+            return {shown.line: views.refused(str(wrong))}
+        scores = past.scores
+        return {shown.result: views.run(past), shown.run: name, shown.score: gr.Button(visible=scores is None),
+                shown.scores: views.scores(past, scores) if scores else ""}
+
+    def past(self) -> Answer:
+        return {self.shown.runs: views.runs(history.runs(self.studio.places))}
+
+    @told
+    def reopened(self, event: gr.EventData) -> Answer:
+        """A run of before, with its settings."""
+        past = history.opened(str(event.run), self.studio.places)
+        return {**self.again(past.told), **self.result(past.name), self.shown.tabs: gr.Tabs(selected="edit")}
+
+    def arrives(self, owner: str) -> Answer:
+        """A browser, for the first time or again: its work goes on."""
+        owner = owner or secrets.token_urlsafe(16)
+        return {self.shown.owner: owner, **self.going(owner), **self.past()}

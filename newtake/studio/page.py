@@ -1,0 +1,125 @@
+"""The page: what is asked on one side, what is made on the other, and the runs that were made before."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from . import Studio, ask
+from .ask import Ask, setting
+from .desk import Desk, Shown, anew
+from .fields import PRESETS, fields
+
+TITLE = '<h1>newtake</h1><p class="quiet">A clip, what it shows, and what it should become.</p>'
+DROP = "Drop a clip or a picture; or an edit or a recipe (run.json) of newtake, for its settings"
+NOTHING = '<div class="nothing"><p>What is made is seen here.</p></div>'
+PICK = """element.addEventListener("click", event => {
+  const button = event.target.closest("button");
+  if (button) trigger("click", {run: button.value});
+})"""
+OFTEN = 0.5                                             # seconds between looks at work that goes on
+HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def page(studio: Studio) -> gr.Blocks:
+    """A page over the studio.  Each browser that opens it is an owner of work."""
+    with gr.Blocks(title="newtake studio", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+        gr.HTML(TITLE, elem_classes="title")
+        with gr.Tabs() as tabs:
+            with gr.Tab("Edit", id="edit"), gr.Row(elem_classes="halves"):
+                with gr.Column(elem_classes="asked", scale=5, min_width=330):
+                    form, others, holder = asked(studio)
+                with gr.Column(elem_classes="made", scale=6, min_width=330):
+                    others |= made()
+            with gr.Tab("Runs", id="runs") as before:
+                runs = gr.HTML(elem_id="runs", js_on_load=PICK)
+        desk = Desk(studio, Ask(form), Shown(tabs=tabs, runs=runs, **others))
+        wired(desk, blocks, before)
+        with holder:
+            settings(desk, blocks)
+    blocks.queue(default_concurrency_limit=None)
+    return blocks
+
+
+def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]:
+    """The form, what belongs to it, and the place of a method's settings."""
+    listed = studio.places.listed()
+    form, others = {"clip": gr.State(""), "mask": gr.State("")}, {"kept": gr.State(anew({}))}
+    with gr.Group():
+        others |= {"file": gr.File(label=DROP, height=120), "clip": gr.HTML(elem_classes="inset"),
+                   "strip": gr.HTML(elem_classes="inset")}
+        form |= ask.frames()
+    with gr.Group():
+        form |= ask.words()
+        others["read"] = gr.Button("Read it from the clip", size="sm")
+    with gr.Group():
+        kinds = [preset.name for preset in PRESETS]
+        others["preset"] = gr.Dropdown(kinds, value=None, label="Kind of edit", info="chooses a method and its settings")
+        form["method"] = ask.method("newtake")
+    with gr.Accordion("Settings of the method", open=False) as holder:
+        others["reset"] = gr.Button("Reset", size="sm")
+    with gr.Accordion("Where it may change something", open=False):
+        others["inside"] = gr.Radio(list(ask.MASKS.items()), value="words", label="That is said by")
+        others["canvas"] = gr.ImageEditor(label="Draw over what may change", type="pil", visible=False, sources=(), layers=False,
+                                          transforms=(), brush=gr.Brush(default_size=24, colors=["#b4481e"], color_mode="fixed"))
+        others["mask"] = gr.File(label="A picture or clip, white where something may change", visible=False, height=100)
+        form |= ask.where()
+    with gr.Accordion("Words", open=False):
+        form |= ask.wording()
+    with gr.Accordion("Checkpoint, adapters, guests", open=False):
+        form |= ask.networks(listed, studio.places.model)
+    with gr.Accordion("Seed, cuts, files", open=False):
+        form |= ask.rest()
+    with gr.Row(elem_classes="narrow go"):
+        others |= {"forecast": gr.Button("Estimate"), "begin": gr.Button("Edit", variant="primary")}
+    return form, others, holder
+
+
+def made() -> dict[str, Any]:
+    return {
+        "line": gr.HTML(elem_id="line"), "work": gr.HTML(elem_id="work"),
+        "cancel": gr.Button("Cancel", visible=False, variant="stop"),
+        "result": gr.HTML(NOTHING, elem_id="result"), "score": gr.Button("Score it", visible=False, size="sm"),
+        "scores": gr.HTML(elem_id="scores"), "run": gr.State(""), "timer": gr.Timer(OFTEN, active=False),
+        "owner": gr.BrowserState("", storage_key="newtake"), "seen": gr.State([]),
+    }
+
+
+def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
+    """What is answered by whom; but for the buttons that send a method's settings."""
+    shown, form = desk.shown, desk.ask
+    every: dict[str, Any] = {"outputs": [*form.all, *shown.changing], **HIDDEN}
+    blocks.load(desk.arrives, shown.owner, **every)
+    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
+    chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
+    gr.on([part.change for part in chosen], desk.look, form.all, **every)
+    shown.read.click(desk.read, form.all, **every)
+    shown.preset.input(desk.preset, shown.preset, **every)
+    form["method"].input(desk.method, form["method"], **every)
+    shown.reset.click(desk.method, form["method"], **every)
+    shown.inside.input(desk.inside, [shown.inside, form["clip"], form["start"]], **every)
+    shown.canvas.input(desk.drew, shown.canvas, **every)
+    shown.mask.upload(desk.masked, shown.mask, **every)
+    shown.cancel.click(desk.cancel, shown.owner, **every)
+    shown.score.click(desk.score, [shown.owner, shown.run], **every)
+    shown.timer.tick(desk.tick, [shown.owner, shown.seen, shown.run], **every)
+    shown.runs.click(desk.reopened, None, **every)
+    before.select(desk.past, None, **every)
+
+
+def settings(desk: Desk, blocks: gr.Blocks) -> None:
+    """A component a setting of the method that is chosen, and the buttons that send them."""
+    shown, form = desk.shown, desk.ask
+    every: dict[str, Any] = {"outputs": [*form.all, *shown.changing], **HIDDEN}
+
+    @gr.render([form["method"], shown.kept], [blocks.load, shown.kept.change], show_progress="hidden")
+    def drawn(method: str, kept: tuple[dict[str, Any], int]) -> None:
+        known = fields(method, kept[0].get("inversion"))
+        names, parts = [field.name for field in known], {f.name: setting(f, kept[0].get(f.name, f.default)) for f in known}
+        if "inversion" in parts:
+            parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **every)
+        sent = [shown.owner, *form.all, *parts.values()]
+        shown.begin.click(partial(desk.begin, names), sent, **every)
+        shown.forecast.click(partial(desk.forecast, names), sent, **every)

@@ -1,0 +1,79 @@
+"""Thumbnails of what was chosen, with what may change shown over them, and masks that people draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from ..errors import BadInput
+from ..options import sides
+from ..places import Places
+from ..video import Video, as_pixels
+from .form import Form
+from .uploads import Upload, opened, taken
+
+MOST = 8                                                # thumbnails
+LEAST = 480                                             # pixels of a frame's longer side that is drawn on
+PAINT = (180, 72, 30)
+STRENGTH = 0.6                                          # of the paint, where nothing may change
+
+
+def chosen(form: Form, count: int) -> range:
+    """Numbers of at most MOST of the frames that a form asks for, evenly spread, of a clip of so many."""
+    every = range(form.start, count, form.stride)[:form.frames]
+    return every[::max(1, -(-len(every) // MOST))]
+
+
+def thumbnails(form: Form, upload: Upload, places: Places) -> tuple[list[Image.Image], range]:
+    """Some of the frames that are chosen, what may not change painted over; with their numbers.  BadInput where none is there."""
+    numbers = chosen(form, upload.count)
+    if not numbers:
+        raise BadInput(f"there are {upload.count} frames, from 0 on: none is chosen; begin earlier")
+    some = lambda of: of.frames(numbers.start, len(numbers), numbers.step)
+    frames = some(upload)
+    if form.box:
+        return [over(frame, boxed(frame.size, form.box)) for frame in frames], numbers
+    if form.mask:
+        mask = opened(form.mask, places)
+        masks = some(mask) if mask.count >= upload.count else mask.frames(0, 1) * len(frames)
+        return [over(frame, one.convert("L").resize(frame.size)) for frame, one in zip(frames, masks, strict=True)], numbers
+    return frames, numbers
+
+
+def boxed(size: tuple[int, int], box: str) -> Image.Image:
+    """A mask of a box in shares; one in pixels of an edit that is not made yet is not shown."""
+    x, y, w, h = sides(box)
+    mask = Image.new("L", size, 0 if isinstance(x, float) else 255)
+    mask.paste(255, (round(x * size[0]), round(y * size[1]), round((x + w) * size[0]), round((y + h) * size[1])))
+    return mask
+
+
+def over(frame: Image.Image, inside: Image.Image) -> Image.Image:
+    """A frame whose outside is painted."""
+    paint = Image.blend(frame, Image.new("RGB", frame.size, PAINT), STRENGTH)
+    return Image.composite(frame, paint, inside)
+
+
+def canvas(upload: Upload, number: int) -> Image.Image:
+    """A frame, large enough to draw on."""
+    frame = Image.fromarray(as_pixels(Video.read(upload.path, 1, min(number, upload.count - 1))[:1])[0])
+    times = max(1, LEAST / max(frame.size))
+    return frame.resize((round(frame.width * times), round(frame.height * times)))
+
+
+def drawn(layers: Sequence[Any], places: Places) -> str:
+    """The name of an upload that is white where something was painted on one of the layers, RGBA; "" where nothing was."""
+    white = Image.new("L", layers[0].size) if layers else None
+    for layer in layers:
+        white = ImageChops.lighter(white, layer.getchannel("A").point(lambda alpha: 255 * (alpha > 0)))
+    if white is None or not np.asarray(white).any():
+        return ""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "mask.png"
+        white.save(path)
+        return taken(path, path.name, places).name
