@@ -9,7 +9,7 @@ from typing import Any, final
 import gradio as gr
 from gradio.components import Component
 
-from ..methods import METHODS
+from ..methods import DEFAULT, METHODS
 from ..methods.method import about
 from ..options import weighted
 from ..places import Listed
@@ -44,36 +44,38 @@ class Ask:
 
     def filled(self, form: Form) -> dict[Component, Any]:
         """The components' values that say this form."""
-        lists = {"adapters": [f"{name}={weight:g}" for name, weight in form.adapters.items()], "guests": form.guests.splitlines()}
-        return {self[name]: lists.get(name, getattr(form, name)) for name in NAMES}
+        others = {"adapters": [f"{name}={weight:g}" for name, weight in form.adapters.items()], "method": chosen(form.method),
+                  "guests": form.guests.splitlines(), "box": gr.Textbox(form.box, visible=bool(form.box))}
+        return {self[name]: others.get(name, getattr(form, name)) for name in NAMES}
 
 
-def words() -> dict[str, Component]:
-    return {
-        "source": gr.Textbox(label="What the clip shows", placeholder="a red ball on the grass"),
-        "targets": gr.Textbox(label="What it should become", info="one on each line: they share the work of looking at the clip",
-                              placeholder="a blue ball on the grass", lines=2, max_lines=8),
-    }
+def source() -> dict[str, Component]:
+    return {"source": gr.Textbox(label="What the clip shows", placeholder="a red ball on the grass")}
+
+
+def targets() -> dict[str, Component]:
+    return {"targets": gr.Textbox(label="What it should become", info="one on each line; they share the clip's inversion",
+                                  placeholder="a blue ball on the grass", lines=2, max_lines=8)}
 
 
 def frames() -> dict[str, Component]:
     with gr.Row(elem_classes="narrow"):
         made: dict[str, Component] = {
-            "start": gr.Number(0, label="From frame", precision=0, minimum=0, min_width=90),
-            "frames": gr.Number(None, label="How many", precision=0, minimum=1, min_width=90, placeholder="all"),
-            "stride": gr.Number(1, label="Every", precision=0, minimum=1, min_width=90),
-            "size": gr.Textbox(label="Size", placeholder="network's", min_width=110)}
+            "start": gr.Number(0, label="From frame", precision=0),
+            "frames": gr.Number(None, label="How many", precision=0, placeholder="all"),
+            "stride": gr.Number(1, label="Every", precision=0, placeholder="1"),
+            "size": gr.Textbox(label="Size", placeholder="512x320")}
     return made
 
 
-def method(chosen: str) -> Component:
+def method() -> dict[str, Component]:
     names = [(name.replace("_", " "), name) for name in METHODS]
-    return gr.Dropdown(names, value=chosen, label="Method", info=what(chosen))
+    return {"method": gr.Dropdown(names, value=DEFAULT, label="Method", info=about(METHODS[DEFAULT])[1])}
 
 
-def what(method: str) -> str:
-    """What a method does, in a sentence."""
-    return about(METHODS[method])[1] if method in METHODS else ""
+def chosen(method: str) -> gr.Dropdown:
+    """Another method in its place, and what it does."""
+    return gr.Dropdown(value=method, info=about(METHODS[method])[1])
 
 
 def where() -> dict[str, Component]:
@@ -116,14 +118,14 @@ def setting(field: Field, value: Any) -> Component:
     """What a setting is typed or chosen in."""
     low, high = ("" if end is None else f"{end:g}" for end in (field.least, field.most))
     reach = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""
-    told = "; ".join(filter(None, (field.help, reach, "empty: none" if field.optional and field.kind != "choice" else "")))
+    told = f"{field.help}; {reach}" if reach else field.help
     same: dict[str, Any] = dict(label=field.name.replace("_", " "), info=told, interactive=True)
     if field.kind == "switch":
         return gr.Checkbox(bool(value), **same)
     if field.kind == "choice":
         return gr.Dropdown([*field.choices], value=value, **same)
-    if field.kind == "text":
-        return gr.Textbox("" if value is None else str(value), **same)
+    if field.kind == "text" or field.optional:          # a number that is none is shown as 0
+        return gr.Textbox("" if value is None else str(value), placeholder="none" if field.optional else None, **same)
     whole = field.kind == "whole number"
     return gr.Number(value, precision=0 if whole else None, step=1 if whole else 0.1, **same)
 

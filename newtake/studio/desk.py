@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar, final
 
 import gradio as gr
-from gradio.components import Component
 
 from ..errors import BadInput
 from . import Studio, history, pictures, uploads, views
-from .ask import NAMES, Ask, what
+from .ask import NAMES, Ask, chosen
 from .fields import PRESETS
 from .form import Form, filled
 from .jobs import Ticket
@@ -113,8 +112,8 @@ class Desk:
         form, missing = filled(record, self.studio.places)
         form = replace(form, clip=form.clip or clip)
         inside = "file" if form.mask else "box" if form.box else "words"
-        return {**self.ask.filled(form), self.shown.kept: anew(form.settings), self.shown.inside: inside, self.shown.preset: None,
-                self.shown.line: views.noted(["these are the settings of that run", *missing])}
+        return {**self.ask.filled(form), self.shown.kept: anew(form.settings), self.shown.inside: inside,
+                self.shown.preset: None, self.shown.line: views.noted(["these are the settings of that run", *missing])}
 
     def look(self, *values: Any) -> Answer:
         """What was chosen of the clip."""
@@ -151,7 +150,8 @@ class Desk:
         canvas = None
         if kind == "drawn":
             canvas = pictures.canvas(uploads.opened(clip, self.studio.places), start or 0)
-        return {self.ask["mask"]: "", self.ask["box"]: gr.Textbox("0.25, 0.25, 0.5, 0.5" * (kind == "box"), visible=kind == "box"),
+        box = "0.25, 0.25, 0.5, 0.5" if kind == "box" else ""
+        return {self.ask["mask"]: "", self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
                 self.shown.canvas: gr.ImageEditor(canvas, visible=kind == "drawn"),
                 self.shown.mask: gr.File(None, visible=kind == "file")}
 
@@ -169,12 +169,12 @@ class Desk:
     # How
 
     def preset(self, name: str) -> Answer:
-        chosen = next(preset for preset in PRESETS if preset.name == name)
-        return {self.shown.preset: gr.Dropdown(info=f"{chosen.example}. {chosen.why}"), self.ask["method"]: chosen.method,
-                self.shown.kept: anew(dict(chosen.settings))}
+        preset = next(preset for preset in PRESETS if preset.name == name)
+        return {self.shown.preset: gr.Dropdown(info=f"{preset.example}: {preset.why}"),
+                self.ask["method"]: chosen(preset.method), self.shown.kept: anew(dict(preset.settings))}
 
     def method(self, name: str) -> Answer:
-        return {self.ask["method"]: gr.Dropdown(info=what(name)), self.shown.kept: anew({})}
+        return {self.ask["method"]: chosen(name), self.shown.kept: anew({})}
 
     def inverted(self, names: Sequence[str], chosen: str, *settings: Any) -> Answer:
         """Another inversion, which has settings of its own."""
@@ -223,7 +223,8 @@ class Desk:
         for ticket in ended:
             answer |= self.ended(ticket, run)
         quiet = not ended and not self.open(owner)
-        return answer | {self.shown.seen: [*seen, *(ticket.number for ticket in ended)], self.shown.timer: gr.Timer(active=not quiet)}
+        return answer | {self.shown.timer: gr.Timer(active=not quiet),
+                         self.shown.seen: [*seen, *(ticket.number for ticket in ended)]}
 
     def ended(self, ticket: Ticket, run: str) -> Answer:
         state, shown = ticket.state, self.shown
@@ -236,7 +237,7 @@ class Desk:
         if isinstance(state.result, list):
             return {shown.line: views.noted(state.result)}
         return self.result(run) if run else {}
-    
+
     # Runs
 
     def result(self, name: str) -> Answer:
@@ -262,4 +263,5 @@ class Desk:
     def arrives(self, owner: str) -> Answer:
         """A browser, for the first time or again: its work goes on."""
         owner = owner or secrets.token_urlsafe(16)
-        return {self.shown.owner: owner, **self.going(owner), **self.past()}
+        empty = {self.ask["frames"]: None, self.ask["feather"]: None}       # at first a number that is none is shown as 0
+        return {self.shown.owner: owner, **empty, **self.going(owner), **self.past()}

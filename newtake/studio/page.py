@@ -13,12 +13,13 @@ from .desk import Desk, Shown, anew
 from .fields import PRESETS, fields
 
 TITLE = '<h1>newtake</h1><p class="quiet">A clip, what it shows, and what it should become.</p>'
-DROP = "Drop a clip or a picture; or an edit or a recipe (run.json) of newtake, for its settings"
+DROP = '<p class="quiet">A clip or a picture; or for its settings an edit that newtake made, or a recipe (run.json).</p>'
 NOTHING = '<div class="nothing"><p>What is made is seen here.</p></div>'
 PICK = """element.addEventListener("click", event => {
   const button = event.target.closest("button");
   if (button) trigger("click", {run: button.value});
 })"""
+SEEN = "() => document.querySelector('#work').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
 OFTEN = 0.5                                             # seconds between looks at work that goes on
 HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -48,22 +49,23 @@ def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]
     listed = studio.places.listed()
     form, others = {"clip": gr.State(""), "mask": gr.State("")}, {"kept": gr.State(anew({}))}
     with gr.Group():
-        others |= {"file": gr.File(label=DROP, height=120), "clip": gr.HTML(elem_classes="inset"),
+        others |= {"file": gr.File(label="Clip", height=130, elem_classes="drop"), "clip": gr.HTML(DROP, elem_classes="inset"),
                    "strip": gr.HTML(elem_classes="inset")}
         form |= ask.frames()
-    with gr.Group():
-        form |= ask.words()
-        others["read"] = gr.Button("Read it from the clip", size="sm")
+    with gr.Group(elem_classes="words"):
+        form |= ask.source()
+        others["read"] = gr.Button("Read it from the clip", size="sm", elem_classes="read")
+        form |= ask.targets()
     with gr.Group():
         kinds = [preset.name for preset in PRESETS]
         others["preset"] = gr.Dropdown(kinds, value=None, label="Kind of edit", info="chooses a method and its settings")
-        form["method"] = ask.method("newtake")
+        form |= ask.method()
     with gr.Accordion("Settings of the method", open=False) as holder:
         others["reset"] = gr.Button("Reset", size="sm")
     with gr.Accordion("Where it may change something", open=False):
         others["inside"] = gr.Radio(list(ask.MASKS.items()), value="words", label="That is said by")
-        others["canvas"] = gr.ImageEditor(label="Draw over what may change", type="pil", visible=False, sources=(), layers=False,
-                                          transforms=(), brush=gr.Brush(default_size=24, colors=["#b4481e"], color_mode="fixed"))
+        others["canvas"] = gr.ImageEditor(label="Draw over what may change", type="pil", visible=False, sources=(),
+                                          layers=False, transforms=(), brush=gr.Brush(24, ["#b4481e"], color_mode="fixed"))
         others["mask"] = gr.File(label="A picture or clip, white where something may change", visible=False, height=100)
         form |= ask.where()
     with gr.Accordion("Words", open=False):
@@ -102,6 +104,7 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     shown.inside.input(desk.inside, [shown.inside, form["clip"], form["start"]], **every)
     shown.canvas.input(desk.drew, shown.canvas, **every)
     shown.mask.upload(desk.masked, shown.mask, **every)
+    shown.begin.click(None, js=SEEN, api_visibility="private")
     shown.cancel.click(desk.cancel, shown.owner, **every)
     shown.score.click(desk.score, [shown.owner, shown.run], **every)
     shown.timer.tick(desk.tick, [shown.owner, shown.seen, shown.run], **every)
@@ -117,7 +120,9 @@ def settings(desk: Desk, blocks: gr.Blocks) -> None:
     @gr.render([form["method"], shown.kept], [blocks.load, shown.kept.change], show_progress="hidden")
     def drawn(method: str, kept: tuple[dict[str, Any], int]) -> None:
         known = fields(method, kept[0].get("inversion"))
-        names, parts = [field.name for field in known], {f.name: setting(f, kept[0].get(f.name, f.default)) for f in known}
+        with gr.Group(elem_classes="fields"):
+            parts = {field.name: setting(field, kept[0].get(field.name, field.default)) for field in known}
+        names = [*parts]
         if "inversion" in parts:
             parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **every)
         sent = [shown.owner, *form.all, *parts.values()]

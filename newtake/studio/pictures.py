@@ -30,7 +30,7 @@ def chosen(form: Form, count: int) -> range:
 
 
 def thumbnails(form: Form, upload: Upload, places: Places) -> tuple[list[Image.Image], range]:
-    """Some of the frames that are chosen, what may not change painted over; with their numbers.  BadInput where none is there."""
+    """Some of the frames that are chosen, with their numbers; what may not change is painted over.  BadInput: there is none."""
     numbers = chosen(form, upload.count)
     if not numbers:
         raise BadInput(f"there are {upload.count} frames, from 0 on: none is chosen; begin earlier")

@@ -105,12 +105,14 @@ def run(past: Past) -> str:
     times = json.dumps([float(when - film.times[0]) for when in (*film.times, film.end)])
     links = "".join(f'<a href="{address(past, edit)}">{escape(target)}</a>'
                     for edit, target in zip(past.edits, past.targets, strict=True))
-    files = {**{edit.name: edit for edit in past.edits}, "side by side": past.compare, "sheet": past.sheet, "recipe": past.recipe}
+    files = {edit.name: edit for edit in past.edits}
+    files |= {"side by side": past.compare, "sheet": past.sheet, "recipe": past.recipe}
     keep = "".join(f'<a download="{escape(past.name)}-{file.name}" href="{address(past, file)}">{escape(name)}</a>'
                    for name, file in files.items())
     return (f'<newtake-player source="{address(past, past.clip)}" times="{times}">{links}</newtake-player>'
             f'<p class="run">{escape(past.source)} <span aria-label="becomes">→</span> {escape("; ".join(past.targets))}</p>'
-            f'<p class="quiet">{escape(about(past))}</p><p class="files"><span>Download</span>{keep}</p>{noted(past.told["notes"])}')
+            f'<p class="quiet">{escape(about(past))}</p><p class="files"><span>Download</span>{keep}</p>'
+            + noted(past.told["notes"]))
 
 
 def about(past: Past) -> str:
@@ -127,7 +129,8 @@ def scores(past: Past, found: Scores) -> str:
     rows = "".join(f'<tr><th scope="row">{escape(name)}</th>'
                    + "".join(f"<td>{number(found.get(edit.name, {}).get(name))}</td>" for edit in past.edits) + "</tr>"
                    for name in names)
-    return f'<div class="wide"><table class="scores"><thead><tr><th>metric</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return (f'<div class="wide"><table class="scores"><thead><tr><th scope="col">metric</th>{heads}</tr></thead>'
+            f'<tbody>{rows}</tbody></table></div>')
 
 
 def runs(pasts: Sequence[Past]) -> str:
