@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import caches, foreign, learn, measure, restore, sweep, tune
+from .commands import caches, foreign, learn, measure, restore, studio, sweep, tune
 from .commands.said import say, tell
-from .errors import BadInput
+from .errors import BadInput, out_of_memory
 from .options import (
     Adapters,
     Box,
@@ -78,6 +78,7 @@ app.command()(tune.tune)
 app.command()(learn.learn)
 app.command()(restore.restore)
 app.command()(sweep.sweep)
+app.command()(studio.studio)
 
 CANCELLED = 130                                         # what typer returns after an interrupt
 
@@ -126,9 +127,7 @@ def forecast(job: Any, way: Any, as_json: bool) -> None:
     assert ready.estimate is not None
     for note in ready.notes:
         tell(note)
-    size, shots = "x".join(map(str, ready.clip.size)), len(ready.shots)
-    about = f"{len(ready.clip)} frames of {size}, {shots} shot{'s' * (shots > 1)}"
-    say(ready.estimate.told, as_json, "\n".join([about, *ready.estimate.lines()]))
+    say(ready.estimate.told, as_json, "\n".join(ready.lines()))
 
 
 @app.command()
@@ -267,9 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as e:
         line, code = str(e), 2
     except (MemoryError, RuntimeError) as e:
-        if not isinstance(e, MemoryError) and "memory" not in str(e).lower():
+        if (line := out_of_memory(e)) is None:
             raise
-        line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
+        code = 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
     if line:

@@ -70,7 +70,7 @@ def those(folders: tuple[Path, ...], *marks: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in folders:
         for one in (folder.resolve(), *inside(folder)):
-            if one.suffix == WEIGHTS and one.is_file() or any(any(one.glob(mark)) for mark in marks):
+            if (one.suffix == WEIGHTS and one.is_file()) or any(any(one.glob(mark)) for mark in marks):
                 found.setdefault(one.name, str(one))
     return found
 
@@ -82,7 +82,7 @@ def inside(folder: Path) -> list[Path]:
 
 
 def within(folder: Path, name: str) -> Path:
-    """What has this name in the folder, and really lies there.  BadInput for all else: ways out, links out, what is not there."""
+    """What has this name in the folder, and really lies there.  BadInput for all else: ways and links out, what is gone."""
     home = folder.resolve()
     try:
         plain = 0 < len(name) <= NAME and not Path(name).is_absolute() and ".." not in Path(name).parts

@@ -10,8 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "newtake"
 # A room may use the rooms on the lines below its own (and errors, which any may use).
 ORDER = [
     {"__main__"},
-    {"cli", "studio"},
+    {"cli"},
     {"commands"},
+    {"studio"},
     {"options", "concepts", "one_clip"},
     {"bench", "sweep", "learning", "dialects"},
     {"run", "show"},
@@ -21,7 +22,7 @@ ORDER = [
     {"record", "report", "captions"},
     {"estimate"},
     {"methods", "metrics", "world", "datasets", "welcome", "cache"},
-    {"inversion", "tuning", "drawing", "background"},
+    {"inversion", "tuning", "drawing", "background", "places"},
     {"models"},
     {"attention", "words", "guidance"},
     {"levels", "video", "invitation"},

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..places import Places
+from ..prompts import sourced
+from ..ready import clip_of
 from ..record import Job
 from .door import Door, Rules
 from .fields import PRESETS, Field, Preset
@@ -37,4 +39,6 @@ class Studio:
 
     def caption(self, form: Form) -> str:
         """What the form's clip shows, as the captioner reads it.  BadInput where nobody can."""
-        raise NotImplementedError
+        asked = Form(form.clip, targets="a clip", model=form.model, frames=form.frames, start=form.start, stride=form.stride)
+        job = self.job(asked)
+        return sourced(None, clip_of(job, None), self.captioner, job.model, job.device)[0]
