@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from typing import Any, final
 
 import gradio as gr
-from gradio.components import Component
 
 from ..methods import DEFAULT, METHODS
 from ..methods.method import about
@@ -25,42 +24,40 @@ MASKS = {"the words": "words", "what I draw": "drawn", "a box": "box", "a pictur
 class Ask:
     """One component a field of `Form`, but for settings, which have their own."""
 
-    parts: Mapping[str, Component]
+    parts: Mapping[str, Any]
 
-    def __getitem__(self, name: str) -> Component:
+    def __getitem__(self, name: str) -> Any:
         return self.parts[name]
 
     @property
-    def all(self) -> list[Component]:
+    def all(self) -> list[Any]:
         return [self.parts[name] for name in NAMES]
 
     def form(self, values: Sequence[Any], settings: Mapping[str, Any]) -> Form:
         """What the components of `all` hold.  BadInput where a weight is no number."""
-        said = dict(zip(NAMES, values, strict=True))
-        return Form(**said | {
-            "settings": settings, "adapters": weighted(said["adapters"] or (), "adapters"),
-            "guests": "\n".join(said["guests"] or ()), "start": said["start"] or 0, "stride": said["stride"] or 1,
-            "seed": said["seed"] or 0})
+        said = {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}    # None: never seen
+        return Form(**said | {"settings": settings, "adapters": weighted(said.get("adapters", ()), "adapters"),
+                              "guests": "\n".join(said.get("guests", ()))})
 
-    def filled(self, form: Form) -> dict[Component, Any]:
+    def filled(self, form: Form) -> dict[Any, Any]:
         """The components' values that say this form."""
         others = {"adapters": [f"{name}={weight:g}" for name, weight in form.adapters.items()], "method": chosen(form.method),
                   "guests": form.guests.splitlines(), "box": gr.Textbox(form.box, visible=bool(form.box))}
         return {self[name]: others.get(name, getattr(form, name)) for name in NAMES}
 
 
-def source() -> dict[str, Component]:
+def source() -> dict[str, Any]:
     return {"source": gr.Textbox(label="What the clip shows", placeholder="a red ball on the grass")}
 
 
-def targets() -> dict[str, Component]:
+def targets() -> dict[str, Any]:
     return {"targets": gr.Textbox(label="What it should become", info="one on each line; they share the clip's inversion",
                                   placeholder="a blue ball on the grass", lines=2, max_lines=8)}
 
 
-def frames() -> dict[str, Component]:
+def frames() -> dict[str, Any]:
     with gr.Row(elem_classes="narrow"):
-        made: dict[str, Component] = {
+        made: dict[str, Any] = {
             "start": gr.Number(0, label="From frame", precision=0),
             "frames": gr.Number(None, label="How many", precision=0, placeholder="all"),
             "stride": gr.Number(1, label="Every", precision=0, placeholder="1"),
@@ -68,7 +65,7 @@ def frames() -> dict[str, Component]:
     return made
 
 
-def method() -> dict[str, Component]:
+def method() -> dict[str, Any]:
     names = [(name.replace("_", " "), name) for name in METHODS]
     return {"method": gr.Dropdown(names, value=DEFAULT, label="Method", info=about(METHODS[DEFAULT])[1])}
 
@@ -78,7 +75,7 @@ def chosen(method: str) -> gr.Dropdown:
     return gr.Dropdown(value=method, info=about(METHODS[method])[1])
 
 
-def where() -> dict[str, Component]:
+def where() -> dict[str, Any]:
     return {
         "box": gr.Textbox(label="The box", info="x, y, width, height, in shares of the picture", visible=False),
         "keep_background": gr.Checkbox(label="Keep all around it, pixel for pixel"),
@@ -87,7 +84,7 @@ def where() -> dict[str, Component]:
     }
 
 
-def wording() -> dict[str, Component]:
+def wording() -> dict[str, Any]:
     return {
         "words": gr.Textbox(label="Words that change", info="with commas; empty: those that differ", placeholder="ball"),
         "spared": gr.Textbox(label="Words that are left alone", info="with commas", placeholder="grass"),
@@ -96,7 +93,7 @@ def wording() -> dict[str, Component]:
     }
 
 
-def networks(listed: Listed, model: str) -> dict[str, Component]:
+def networks(listed: Listed, model: str) -> dict[str, Any]:
     several: dict[str, Any] = dict(multiselect=True, allow_custom_value=True, value=[])
     return {
         "model": gr.Dropdown([*listed.models], value=model, label="Checkpoint"),
@@ -105,7 +102,7 @@ def networks(listed: Listed, model: str) -> dict[str, Component]:
     }
 
 
-def rest() -> dict[str, Component]:
+def rest() -> dict[str, Any]:
     return {
         "seed": gr.Number(0, label="Seed", precision=0),
         "cuts": gr.Radio([("edit each shot", "edit"), ("refuse", "refuse"), ("ignore", "ignore")], value="edit",
@@ -114,7 +111,7 @@ def rest() -> dict[str, Component]:
     }
 
 
-def setting(field: Field, value: Any) -> Component:
+def setting(field: Field, value: Any) -> Any:
     """What a setting is typed or chosen in."""
     low, high = ("" if end is None else f"{end:g}" for end in (field.least, field.most))
     reach = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}" if high else ""

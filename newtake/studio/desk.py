@@ -95,7 +95,7 @@ class Desk:
         path, places, shown = Path(file), self.studio.places, self.shown
         try:
             if path.suffix.lower() == ".json":
-                return {shown.file: None, **self.again(uploads.recipe(path, places, self.studio.limits))}
+                return {shown.file: None, **self.again(uploads.recipe(path, self.studio.limits))}
             upload = uploads.taken(path, path.name, places, self.studio.limits)
         except BadInput as wrong:
             return {shown.file: None, shown.line: views.refused(str(wrong))}
@@ -235,7 +235,7 @@ class Desk:
         if isinstance(state.result, str):
             return {**self.result(state.result), **self.past()}
         if isinstance(state.result, list):
-            return {shown.line: views.noted(state.result)}
+            return {shown.line: views.noted([*state.result, *state.notes])}
         return self.result(run) if run else {}
 
     # Runs

@@ -47,7 +47,8 @@ def page(studio: Studio) -> gr.Blocks:
 def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]:
     """The form, what belongs to it, and the place of a method's settings."""
     listed = studio.places.listed()
-    form, others = {"clip": gr.State(""), "mask": gr.State("")}, {"kept": gr.State(anew({}))}
+    form: dict[str, Any] = {"clip": gr.State(""), "mask": gr.State("")}
+    others: dict[str, Any] = {"kept": gr.State(anew({}))}
     with gr.Group():
         others |= {"file": gr.File(label="Clip", height=130, elem_classes="drop"), "clip": gr.HTML(DROP, elem_classes="inset"),
                    "strip": gr.HTML(elem_classes="inset")}

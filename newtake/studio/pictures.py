@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageChops
 
 from ..errors import BadInput
@@ -68,11 +68,10 @@ def canvas(upload: Upload, number: int) -> Image.Image:
 
 def drawn(layers: Sequence[Any], places: Places) -> str:
     """The name of an upload that is white where something was painted on one of the layers, RGBA; "" where nothing was."""
-    white = Image.new("L", layers[0].size) if layers else None
-    for layer in layers:
-        white = ImageChops.lighter(white, layer.getchannel("A").point(lambda alpha: 255 * (alpha > 0)))
-    if white is None or not np.asarray(white).any():
+    painted = [layer.getchannel("A").point(lambda alpha: 255 * (alpha > 0)) for layer in layers]
+    if not any(one.getbbox() for one in painted):
         return ""
+    white = reduce(ImageChops.lighter, painted)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "mask.png"
         white.save(path)

@@ -43,7 +43,7 @@ def of_run(studio: Studio, name: str, file: str) -> Any:
         past = history.opened(name, studio.places)
     except BadInput as wrong:
         raise HTTPException(404, str(wrong)) from wrong
-    offered = {path.name: path for path in (past.clip, *past.edits, past.compare, past.sheet, past.recipe)}
+    offered = {path.name: path for path in past.files}
     if file not in offered:
         raise HTTPException(404, f"there is no such file in {past.name}")
     return FileResponse(offered[file])

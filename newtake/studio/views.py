@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..video import Video
-from .history import Past
+from .history import Past, Scores
 from .jobs import State, Ticket
 from .uploads import Upload
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-Scores = Mapping[str, Mapping[str, float | None]]
 
 
 def refused(line: str) -> str:
@@ -118,7 +116,7 @@ def run(past: Past) -> str:
 def about(past: Past) -> str:
     told = past.told
     return (f"{past.method} · {told['clip']['frames']} frames of {'x'.join(map(str, told['clip']['size']))} · "
-            f"{spoken(sum(told['seconds'].values()))} · {told['evaluations']} evaluations · seed {told['job']['seed']}")
+            f"{spoken(past.seconds)} · {told['evaluations']} evaluations · seed {told['job']['seed']}")
 
 
 def scores(past: Past, found: Scores) -> str:
