@@ -120,7 +120,7 @@ class Desk:
         try:
             form = self.ask.form(values, {})
             if not form.clip:
-                return {self.shown.clip: "", self.shown.strip: ""}
+                return gr.skip()
             upload = uploads.opened(form.clip, self.studio.places)
             strip = views.strip(*pictures.thumbnails(form, upload, self.studio.places))
             return {self.shown.clip: views.clip(upload), self.shown.strip: strip}
@@ -131,11 +131,11 @@ class Desk:
         """What the clip shows, where nobody said it and somebody can read it."""
         form = self.ask.form(values, {})
         if not form.clip or form.source.strip():
-            return {}
+            return gr.skip()
         try:
             return {self.ask["source"]: self.studio.caption(form)}
         except BadInput:
-            return {}
+            return gr.skip()
 
     @told
     def read(self, *values: Any) -> Answer:

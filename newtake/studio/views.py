@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from ..metrics import METRICS
 from ..video import Video
 from .history import Past, Scores
 from .jobs import State, Ticket
@@ -124,11 +125,19 @@ def scores(past: Past, found: Scores) -> str:
     names = dict.fromkeys(name for one in found.values() for name in one)
     heads = "".join(f'<th scope="col">{escape(target)}</th>' for target in past.targets)
     number = lambda value: "–" if value is None else f"{value:.4g}"
-    rows = "".join(f'<tr><th scope="row">{escape(name)}</th>'
-                   + "".join(f"<td>{number(found.get(edit.name, {}).get(name))}</td>" for edit in past.edits) + "</tr>"
-                   for name in names)
+    cells = lambda name: "".join(f"<td>{number(found.get(edit.name, {}).get(name))}</td>" for edit in past.edits)
+    rows = "".join(f'<tr><th scope="row">{metric(name)}</th>{cells(name)}</tr>' for name in names)
     return (f'<div class="wide"><table class="scores"><thead><tr><th scope="col">metric</th>{heads}</tr></thead>'
             f'<tbody>{rows}</tbody></table></div>')
+
+
+def metric(name: str) -> str:
+    """With its unit, an arrow to where it is better, and what it is."""
+    if (known := METRICS.get(name)) is None:
+        return escape(name)
+    unit = f", {known.unit}" if known.unit else ""
+    said = escape(f"{name.replace('_', ' ')}{unit} {'↑' if known.higher_is_better else '↓'}")
+    return f'<span title="{escape(known.what)}">{said}</span>'
 
 
 def runs(pasts: Sequence[Past]) -> str:
