@@ -59,17 +59,18 @@ class Places:
         own = {"tiny": "tiny", said_as(self.model): self.model}
         runs = [folder for folder in inside(self.runs) if (folder / RECORD).is_file()]
         runs.sort(key=lambda folder: (folder / RECORD).stat().st_mtime, reverse=True)
-        return Listed(own | those(self.models, "model_index.json"), those(self.adapters, "adapter.json", "*" + WEIGHTS),
-                      dict(zip(BUILT_IN, BUILT_IN, strict=True)) | those(self.guests, "config.json"),
+        return Listed(own | those(self.models, "model_index.json"),
+                      those(self.adapters, "adapter.json", "pytorch_lora_weights.safetensors", "adapter_model.safetensors"),
+                      {name: name for name in BUILT_IN} | those(self.guests, "config.json", files=False),
                       tuple(folder.name for folder in runs))
 
 
-def those(folders: tuple[Path, ...], *marks: str) -> dict[str, str]:
-    """Safetensors files, and folders in which one of these files lies, by name; of two of one name the first."""
+def those(folders: tuple[Path, ...], *marks: str, files: bool = True) -> dict[str, str]:
+    """Folders in which one of these files lies, and safetensors files, by name; of two of one name the first."""
     found: dict[str, str] = {}
     for folder in folders:
         for one in (folder.resolve(), *inside(folder)):
-            if (one.suffix == WEIGHTS and one.is_file()) or any(any(one.glob(mark)) for mark in marks):
+            if any((one / mark).is_file() for mark in marks) or (files and one.suffix == WEIGHTS):
                 found.setdefault(one.name, str(one))
     return found
 

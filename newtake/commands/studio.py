@@ -43,7 +43,9 @@ def studio(host: Annotated[str, Option("--host", help="an address of this machin
 
     limits = Limits(max_mb << 20, max_seconds)
     who = rules(host, token, limits.bytes + BODY)
-    located(model, download=False), chosen_device(device), number(dtype)
+    chosen_device(device)                               # what is wrong is told now, and not by the first job
+    number(dtype)
+    located(model, download=False)
     places = Places(runs.resolve(), tuple(models), tuple(adapters), tuple(guests), model)
     with listening(host, port) as there:
         from ..studio.serve import serve
