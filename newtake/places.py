@@ -10,7 +10,8 @@ from typing import final
 
 from .aside import free
 from .errors import BadInput
-from .models.guests import BUILT_IN
+from .invitation import BUILT_IN
+from .record import said_as
 
 RECORD = "run.json"                                     # in every run folder
 WEIGHTS = ".safetensors"
@@ -33,7 +34,7 @@ class Listed:
 class Places:
     """Folders, each of which holds what it is named after or is one itself.  Raises BadInput where one is no folder."""
 
-    runs: Path                                          # made where it is not there
+    runs: Path                                          # made once something is put there
     models: tuple[Path, ...] = ()
     adapters: tuple[Path, ...] = ()
     guests: tuple[Path, ...] = ()
@@ -45,8 +46,6 @@ class Places:
                 if not folder.is_dir():
                     raise BadInput(f"{folder}: no such folder; --{name} names one in which {name} lie")
         free(self.runs, lambda name: True)
-        for folder in (self.uploads, self.inversions):
-            folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def uploads(self) -> Path:
@@ -57,20 +56,21 @@ class Places:
         return self.runs.resolve() / "inversions"
 
     def listed(self) -> Listed:
-        own = {"tiny": "tiny", Path(self.model).name if Path(self.model).exists() else self.model: self.model}
+        own = {"tiny": "tiny", said_as(self.model): self.model}
         runs = [folder for folder in inside(self.runs) if (folder / RECORD).is_file()]
         runs.sort(key=lambda folder: (folder / RECORD).stat().st_mtime, reverse=True)
-        return Listed(own | those(self.models, "model_index.json"), those(self.adapters, "adapter.json", "*" + WEIGHTS),
-                      dict(zip(BUILT_IN, BUILT_IN, strict=True)) | those(self.guests, "config.json"),
+        return Listed(own | those(self.models, "model_index.json"),
+                      those(self.adapters, "adapter.json", "pytorch_lora_weights.safetensors", "adapter_model.safetensors"),
+                      {name: name for name in BUILT_IN} | those(self.guests, "config.json", files=False),
                       tuple(folder.name for folder in runs))
 
 
-def those(folders: tuple[Path, ...], *marks: str) -> dict[str, str]:
-    """Safetensors files, and folders in which one of these files lies, by name; of two of one name the first."""
+def those(folders: tuple[Path, ...], *marks: str, files: bool = True) -> dict[str, str]:
+    """Folders in which one of these files lies, and safetensors files, by name; of two of one name the first."""
     found: dict[str, str] = {}
     for folder in folders:
         for one in (folder.resolve(), *inside(folder)):
-            if (one.suffix == WEIGHTS and one.is_file()) or any(any(one.glob(mark)) for mark in marks):
+            if any((one / mark).is_file() for mark in marks) or (files and one.suffix == WEIGHTS):
                 found.setdefault(one.name, str(one))
     return found
 
@@ -78,7 +78,8 @@ def those(folders: tuple[Path, ...], *marks: str) -> dict[str, str]:
 def inside(folder: Path) -> list[Path]:
     """What lies in a folder, by name, and does not lead out of it."""
     home = folder.resolve()
-    return [path for path in sorted(home.iterdir()) if not path.name.startswith(".") and path.resolve().is_relative_to(home)]
+    found = sorted(home.glob("[!.]*"))
+    return [path for path in found if path.resolve().is_relative_to(home)]
 
 
 def within(folder: Path, name: str) -> Path:

@@ -31,10 +31,11 @@ def studio(host: Annotated[str, Option("--host", help="an address of this machin
            model: Model = "tiny", captioner: Captioner = None, device: Device = None, dtype: Dtype = None,
            max_mb: Annotated[int, Option("--max-mb", min=1, help="of one upload")] = 512,
            max_seconds: Annotated[float, Option("--max-seconds", min=0, help="of one upload")] = 120.0,
-           open: Annotated[bool, Option("--open/--no-open", help="the page, in the browser")] = True):
+           browse: Annotated[bool, Option("--open/--no-open", help="the page, in the browser")] = True):
     """Edit clips on a web page.  It stays on this machine, works without a network, and ends with ctrl-C."""
     if find_spec("gradio") is None:
         raise BadInput('the studio is shown with gradio; pip install "newtake[studio]"')
+    from ..models.load import chosen_device, located, number
     from ..places import Places
     from ..ready import Way
     from ..studio import Limits, Queue, Studio
@@ -42,13 +43,16 @@ def studio(host: Annotated[str, Option("--host", help="an address of this machin
 
     limits = Limits(max_mb << 20, max_seconds)
     who = rules(host, token, limits.bytes + BODY)
+    chosen_device(device)                               # what is wrong is told now, and not by the first job
+    number(dtype)
+    located(model, download=False)
     places = Places(runs.resolve(), tuple(models), tuple(adapters), tuple(guests), model)
     with listening(host, port) as there:
         from ..studio.serve import serve
 
         address = address_of(host, there, who.token)
         tell(f"newtake studio: {address}")
-        if open:
+        if browse:
             webbrowser.open(address)
         with Queue(places, Way(captioner=captioner)) as queue:
             serve(Studio(places, queue, who, limits, device, dtype, captioner), there)

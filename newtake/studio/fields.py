@@ -83,9 +83,9 @@ def field_of(setting: Setting, default: Any) -> Field:
                  optional, choices, setting)
 
 
-def read(fields: Sequence[Field], values: Mapping[str, Any]) -> dict[str, Any]:
+def read(there: Sequence[Field], values: Mapping[str, Any]) -> dict[str, Any]:
     """What of a form's values differs from the defaults, for `Job.settings`.  BadInput where one cannot be."""
-    known = {field.name: field for field in fields}
+    known = {one.name: one for one in there}
     if unknown := [name for name in values if name not in known]:
         raise BadInput(f"unknown setting {unknown[0]!r:.80}; there are {', '.join(known)}")
     found = {name: known[name].read(value) for name, value in values.items()}

@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..former import former
 from ..places import RECORD, Places, within
 
+TOLD = {"notes": list, "evaluations": int, "seconds": dict}    # beside what `former.sound` looks at
 Scores = dict[str, dict[str, float | None]]             # by edit's file, then by metric; None: not defined
 
 
@@ -102,10 +103,11 @@ def opened(name: str, places: Places) -> Past:
     told = former(record)[1]
     past = Past(folder, record.stat().st_mtime, told)
     try:
-        files, known = past.files, past.seconds >= 0
-    except (KeyError, TypeError, AttributeError, ValueError):
-        files, known = (), False
-    if not known or any(within(folder, file.name) != file for file in files):
+        known = all(isinstance(told[what], kind) for what, kind in TOLD.items()) and {*told["clip"]} >= {"frames", "size"}
+        known = known and past.seconds >= 0 and all(within(folder, file.name) == file for file in past.files)
+    except (KeyError, TypeError, ValueError):           # BadInput is one
+        known = False
+    if not known:
         raise BadInput(f"{name} is no run folder of this version of newtake")
     return past
 

@@ -6,7 +6,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Condition, Event, Thread
@@ -197,10 +196,10 @@ class Queue:
             return ticket
 
     def serve(self) -> None:
-        with ExitStack() as stack:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".studio-", dir=self.places.runs)))
+        self.places.runs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".studio-", dir=self.places.runs) as scratch:
             while ticket := self.begun():
-                preview = scratch / f"{ticket.number}.png"
+                preview = Path(scratch) / f"{ticket.number}.png"
                 state = ticket.carry_out(preview)
                 preview.unlink(missing_ok=True)
                 with self.changed:

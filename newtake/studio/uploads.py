@@ -114,7 +114,7 @@ def taken(path: Path, told_name: str, places: Places, limits: Limits = Limits())
     folder = places.uploads / hash_of(path)[:16]
     if found := kept(folder):
         return looked_at(found, limits)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         with aside(folder / (name + ending)) as part:
             shutil.copyfile(path, part)
