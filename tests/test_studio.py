@@ -157,7 +157,7 @@ def test_a_clip_is_brought_and_edited(opened, studio, clip, hold):
     page = opened()
     with hold():
         asked(page, clip)
-        assert "4 frames, 8 a second" in page.inner_text(".inset")
+        assert "4 frames, 8 a second" in page.inner_text("#clip")
         assert page.get_by_label("What the clip shows").input_value() == "a red ball on the grass"
         assert page.locator(".strip img").count() == 4
         button(page, "Edit").click()
@@ -171,3 +171,119 @@ def test_a_clip_is_brought_and_edited(opened, studio, clip, hold):
     link = player.locator("a").get_attribute("href")
     assert link == f"/runs/{newest}/edit.mp4" and page.request.get(address + link[1:]).body() == \
         (studio.places.runs / newest / "edit.mp4").read_bytes()
+
+
+def test_work_is_cancelled_in_the_middle(opened, studio, clip, hold):
+    studio, _ = studio
+    before = studio.places.listed().runs
+    page = opened()
+    with hold():
+        button(asked(page, clip, "a red cat on the grass", "9"), "Edit").click()
+        says(page, "editing: 1 of 9")
+        button(page, "Cancel").click()
+        assert studio.queue.tickets[-1].unwanted.wait(PATIENCE / 1000)
+    says(page, "cancelled", "#line")
+    playwright.expect(button(page, "Cancel")).to_be_hidden()
+    assert studio.places.listed().runs == before and not [*studio.places.runs.glob(".*.part*")]
+
+
+def test_two_browsers_take_turns(opened, studio, clip, hold):
+    studio, _ = studio
+    first, second = opened(), opened()
+    with hold():
+        button(asked(first, clip, "a red dog on the grass"), "Edit").click()
+        says(first, "editing")
+        button(asked(second, clip, "a red fish on the grass"), "Edit").click()
+        says(second, "waiting: it is next")
+        first.reload()                                  # work goes on, and is found again
+        says(first, "a red dog on the grass")
+    for page in (first, second):
+        page.locator("newtake-player").wait_for()
+    newest = [studio.places.runs / name for name in studio.places.listed().runs[:2]]
+    told = [first.locator(".run").inner_text(), second.locator(".run").inner_text()]
+    assert ["dog" in told[0], "fish" in told[1]] == [True, True]
+    assert "fish" in (newest[0] / "run.json").read_text() and "dog" in (newest[1] / "run.json").read_text()
+
+
+def test_source_and_edit_are_compared(opened, run):
+    page = reopened(opened(), run)
+    wipe, films = page.get_by_label("How much of the source"), page.locator("newtake-player .stage video")
+    edge = lambda: page.locator("newtake-player .stage").evaluate("stage => stage.style.getPropertyValue('--wipe')")
+    place = wipe.bounding_box()
+    page.mouse.click(place["x"] + place["width"] / 4, place["y"] + place["height"] / 2)
+    assert edge() == "25%"
+    wipe.press("ArrowRight")
+    assert edge() == "26%"
+    button(page, "One frame on").click()
+    says(page, "2 of 3", "newtake-player .where")
+    times = [1.5 / 8, 1.5 / 8]                          # the middle of the second frame
+    page.wait_for_function("""() => [...document.querySelector("newtake-player").shadowRoot.querySelectorAll(".stage video")]
+                                    .every(film => film.readyState > 1 && !film.seeking)""")
+    assert films.evaluate_all("films => films.map(film => film.currentTime)") == pytest.approx(times, abs=1e-3)
+    button(page, "One frame back").click()
+    button(page, "One frame back").click()
+    says(page, "3 of 3", "newtake-player .where")
+    button(page, "a green ball on the grass").click()
+    assert films.nth(1).get_attribute("src").endswith("edit-2.mp4")
+    button(page, "Difference").click()
+    assert films.nth(1).evaluate("film => getComputedStyle(film.parentNode).mixBlendMode") == "difference"
+    button(page, "Side by side").click()
+    left, right = (films.nth(i).bounding_box() for i in (0, 1))
+    assert left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
+
+
+def reopened(page, run):
+    page.get_by_role("tab", name="Runs").click()
+    page.locator(f"button[value='{run}']").click()
+    page.locator("newtake-player").wait_for()
+    return page
+
+
+def test_a_run_is_opened_again_with_its_settings(opened, run, clip, studio):
+    page = opened()
+    brought(page, clip)
+    says(page, "4 frames", "#clip")
+    reopened(page, run)
+    assert page.get_by_label("What it should become").input_value() == f"{TARGET}\na green ball on the grass"
+    playwright.expect(page.get_by_label("steps", exact=True)).to_have_value("3")
+    assert page.get_by_label("How many").input_value() == "3"
+    button(page, "Estimate").click()
+    says(page, "3 frames of 64x64", "#line")
+    page.reload()                                       # an edit that is dropped gives its settings, too
+    page.get_by_role("button", name="Settings of the method").click()
+    brought(page, studio[0].places.runs / run / "edit.mp4")
+    says(page, "these are the settings of that run", "#line")
+    playwright.expect(page.get_by_label("steps", exact=True)).to_have_value("3")
+
+
+def test_what_cannot_be_is_refused_in_a_line(opened, place, clip):
+    page = opened()
+    (false := place / "holiday.mp4").write_text("#EXTM3U\nfile:///etc/passwd\n")
+    brought(page, false)
+    says(page, "holiday is no video and no picture", "#line")
+    video(Scene.sample(1, size=(64, 64), frames=32)).write(long := place / "long.mp4")
+    brought(page, long)
+    says(page, "long.mp4 is 4.0 s long, and 3 s are taken at most", "#line")
+    button(page, "Edit").click()
+    says(page, "there is no clip yet", "#line")
+    brought(page, clip)
+    says(page, "4 frames", "#clip")
+    button(page, "Edit").click()
+    says(page, "the target prompt is empty", "#line")
+
+
+def test_a_telephone_and_a_keyboard_are_enough(opened, run):
+    page = reopened(opened(viewport={"width": 390, "height": 844}), run)
+    for name in ("Where it may change", "Words", "Checkpoint, adapters", "Seed, cuts"):
+        page.get_by_role("button", name=name).click()
+    button(page, "Play").wait_for()
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    nameless = page.locator("input:visible, textarea:visible, button:visible, select:visible").evaluate_all(
+        """all => all.filter(one => !one.labels?.length && !one.ariaLabel && !one.title && !one.textContent.trim()
+                                    && !one.getAttribute("aria-labelledby")).map(one => one.outerHTML)""")
+    assert nameless == []
+    page.get_by_role("tab", name="Edit").focus()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        seen = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert seen != "none", page.evaluate("document.activeElement.outerHTML")

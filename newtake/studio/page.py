@@ -50,8 +50,8 @@ def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]
     form: dict[str, Any] = {"clip": gr.State(""), "mask": gr.State("")}
     others: dict[str, Any] = {"kept": gr.State(anew({}))}
     with gr.Group():
-        others |= {"file": gr.File(label="Clip", height=130, elem_classes="drop"), "clip": gr.HTML(DROP, elem_classes="inset"),
-                   "strip": gr.HTML(elem_classes="inset")}
+        others |= {"file": gr.File(label="Clip", height=130, elem_classes="drop"), "clip": gr.HTML(DROP, elem_id="clip"),
+                   "strip": gr.HTML(elem_id="strip")}
         form |= ask.frames()
     with gr.Group(elem_classes="words"):
         form |= ask.source()
