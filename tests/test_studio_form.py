@@ -79,7 +79,7 @@ def test_what_is_not_wanted_is_refused_with_the_reason_and_not_kept(places, clip
     assert "no video and no picture" in refused(b"ffconcat version 1.0\nfile /etc/passwd\n")
     assert "no frame that can be decoded" in refused(whole[:len(whole) // 2])
     assert "cannot be read as a picture" in refused(b"\x89PNG and no more")
-    assert "my-clip is 0.0 MB, and 0 MB are taken at most" in refused(whole, Limits(bytes=10))
+    assert "B, and 10 B are taken at most" in refused(whole, Limits(bytes=10))
     assert "more than 2 frames" in refused(whole, Limits(frames=2))
     assert "0.4 s long, and 0.1 s are taken at most" in refused(whole, Limits(seconds=0.1))
     assert "48x32, and 0.0 million pixels" in refused(whole, Limits(pixels=1000))
