@@ -67,18 +67,18 @@ PRESETS = (
 
 def fields(method: str, inversion: str | None = None) -> list[Field]:
     """The settings of a method with this inversion (None: its own).  BadInput where one is not known."""
-    own = settings(configured(method))
-    with_it = settings(configured(method, **({"inversion": inversion} if inversion else {})))
-    before = {setting.name: setting.default for setting in own}
-    return [field_of(setting, before.get(setting.name, setting.default)) for setting in with_it]
+    there = settings(configured(method))
+    usual = next(shown(setting.default) for setting in there if setting.name == "inversion")
+    if inversion not in (None, usual):                  # which else may be set as the method likes it
+        there = settings(configured(method, inversion=inversion))
+    return [field_of(setting, usual if setting.name == "inversion" else shown(setting.default)) for setting in there]
 
 
-def field_of(setting: Setting, default: Any) -> Field:
+def field_of(setting: Setting, value: Any) -> Field:
     kind, optional = setting.type.removesuffix(" or none"), setting.type.endswith(" or none")
     names = tuple(kind.removeprefix("name, one of ").split(", ")) if kind.startswith("name, one of ") else ()
     choices = tuple(INVERSIONS) if kind == "inversion" else names
     how: Kind = KINDS.get(kind, "choice" if choices else "text")
-    value = shown(default)
     return Field(setting.name, how, typed(value) if how == "text" else value, setting.help, setting.least, setting.most,
                  optional, choices, setting)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from ..aside import aside
+from ..cache import spoken
 from ..errors import BadInput
 from ..former import sound
 from ..places import Places, clean, within
@@ -104,8 +105,7 @@ def taken(path: Path, told_name: str, places: Places, limits: Limits = Limits())
     """
     name = clean(told_name)
     if (size := path.stat().st_size) > limits.bytes:
-        raise BadInput(f"{name} is {size / (1 << 20):.1f} MB, and {limits.bytes / (1 << 20):g} MB are taken at most; cut it "
-                       "first")
+        raise BadInput(f"{name} is {spoken(size)}, and {spoken(limits.bytes)} are taken at most; cut it first")
     with path.open("rb") as file:
         ending = ending_of(file.read(64))
     if ending is None:
