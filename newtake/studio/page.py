@@ -19,9 +19,11 @@ PICK = """element.addEventListener("click", event => {
   const button = event.target.closest("button");
   if (button) trigger("click", {run: button.value});
 })"""
-SEEN = "() => document.querySelector('#work').scrollIntoView({block: 'nearest', behavior: 'smooth'})"
+SEEN = """() => {
+  const made = document.querySelector(".made");         // on a narrow screen it lies below the form
+  if (made.getBoundingClientRect().top > innerHeight * 0.8) made.scrollIntoView({behavior: "smooth"});
+}"""
 OFTEN = 0.5                                             # seconds between looks at work that goes on
-HIDDEN: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def page(studio: Studio) -> gr.Blocks:
@@ -63,7 +65,7 @@ def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]
         form |= ask.method()
     with gr.Accordion("Settings of the method", open=False) as holder:
         others["reset"] = gr.Button("Reset", size="sm")
-    with gr.Accordion("Where it may change something", open=False):
+    with gr.Accordion("Where it may change", open=False):
         others["inside"] = gr.Radio(list(ask.MASKS.items()), value="words", label="That is said by")
         others["canvas"] = gr.ImageEditor(label="Draw over what may change", type="pil", visible=False, sources=(),
                                           layers=False, transforms=(), brush=gr.Brush(24, ["#b4481e"], color_mode="fixed"))
@@ -86,18 +88,18 @@ def made() -> dict[str, Any]:
         "cancel": gr.Button("Cancel", visible=False, variant="stop"),
         "result": gr.HTML(NOTHING, elem_id="result"), "score": gr.Button("Score it", visible=False, size="sm"),
         "scores": gr.HTML(elem_id="scores"), "run": gr.State(""), "timer": gr.Timer(OFTEN, active=False),
-        "owner": gr.BrowserState("", storage_key="newtake"), "seen": gr.State([]),
+        "owner": gr.BrowserState("", storage_key="newtake", secret="newtake"), "seen": gr.State([]),
     }
 
 
 def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     """What is answered by whom; but for the buttons that send a method's settings."""
     shown, form = desk.shown, desk.ask
-    every: dict[str, Any] = {"outputs": [*form.all, *shown.changing], **HIDDEN}
+    here, every = answering(desk, []), answering(desk, form.all)
     blocks.load(desk.arrives, shown.owner, **every)
     shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
-    gr.on([part.change for part in chosen], desk.look, form.all, **every)
+    gr.on([part.change for part in chosen], desk.look, form.all, **here)
     shown.read.click(desk.read, form.all, **every)
     shown.preset.input(desk.preset, shown.preset, **every)
     form["method"].input(desk.method, form["method"], **every)
@@ -105,18 +107,21 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     shown.inside.input(desk.inside, [shown.inside, form["clip"], form["start"]], **every)
     shown.canvas.input(desk.drew, shown.canvas, **every)
     shown.mask.upload(desk.masked, shown.mask, **every)
-    shown.begin.click(None, js=SEEN, api_visibility="private")
-    shown.cancel.click(desk.cancel, shown.owner, **every)
-    shown.score.click(desk.score, [shown.owner, shown.run], **every)
-    shown.timer.tick(desk.tick, [shown.owner, shown.seen, shown.run], **every)
-    shown.runs.click(desk.reopened, None, **every)
-    before.select(desk.past, None, **every)
+    shown.cancel.click(desk.cancel, shown.owner, **here)
+    shown.score.click(desk.score, [shown.owner, shown.run], **here)
+    shown.timer.tick(desk.tick, [shown.owner, shown.seen, shown.run], **here)
+    shown.runs.click(desk.reopened, None, **every).then(None, js=SEEN)
+    before.select(desk.past, None, **here)
+
+
+def answering(desk: Desk, form: list[Any]) -> dict[str, Any]:
+    """What an answer may change, with these components of the form."""
+    return {"outputs": [*form, *desk.shown.changing], "show_progress": "hidden", "api_visibility": "private"}
 
 
 def settings(desk: Desk, blocks: gr.Blocks) -> None:
     """A component a setting of the method that is chosen, and the buttons that send them."""
-    shown, form = desk.shown, desk.ask
-    every: dict[str, Any] = {"outputs": [*form.all, *shown.changing], **HIDDEN}
+    shown, form, here = desk.shown, desk.ask, answering(desk, [])
 
     @gr.render([form["method"], shown.kept], [blocks.load, shown.kept.change], show_progress="hidden")
     def drawn(method: str, kept: tuple[dict[str, Any], int]) -> None:
@@ -125,7 +130,7 @@ def settings(desk: Desk, blocks: gr.Blocks) -> None:
             parts = {field.name: setting(field, kept[0].get(field.name, field.default)) for field in known}
         names = [*parts]
         if "inversion" in parts:
-            parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **every)
+            parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **here)
         sent = [shown.owner, *form.all, *parts.values()]
-        shown.begin.click(partial(desk.begin, names), sent, **every)
-        shown.forecast.click(partial(desk.forecast, names), sent, **every)
+        for button, answer in ((shown.begin, desk.begin), (shown.forecast, desk.forecast)):
+            button.click(partial(answer, names), sent, **here).then(None, js=SEEN)
