@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,6 @@ from . import Studio, history
 from .door import Door
 
 SHOWN = ("player.js", "player.css")
-TAKEN_AWAY = 3600                                       # seconds after which gradio's own copies of pictures go
 
 
 def app(studio: Studio) -> Door:
@@ -62,7 +62,9 @@ def server(studio: Studio) -> Any:
     """A uvicorn.Server of the studio: it runs until it is interrupted, or `should_exit` is set."""
     import uvicorn
 
-    return uvicorn.Server(uvicorn.Config(app(studio), log_level="warning", timeout_graceful_shutdown=1, ws="none"))
+    made = uvicorn.Server(uvicorn.Config(app(studio), log_level="warning", timeout_graceful_shutdown=1, ws="none"))
+    logging.getLogger("uvicorn.error").addFilter(lambda said: not made.should_exit)     # pages that are open are cut off then
+    return made
 
 
 def serve(studio: Studio, listening: socket) -> None:
