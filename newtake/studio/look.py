@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 from gradio.themes import Base, Color
@@ -12,7 +11,7 @@ RUST = Color("#fdf5f1", "#f6e7df", "#efcdbc", "#e5a78a", "#d9805a", "#b4481e", "
              "#37160a", name="rust")
 PAPER = Color("#fbfaf8", "#f4f2ee", "#e4e1da", "#cfcbc2", "#a19d94", "#6b6862", "#55524d", "#37342f", "#28261f", "#201f1c",
               "#171614", name="paper")
-HEAD = '<script type="module" src="/studio/player.js"></script>'
+HEAD = '<link rel="stylesheet" href="/studio/page.css"><script type="module" src="/studio/player.js"></script>'
 
 
 def look() -> dict[str, Any]:
@@ -25,4 +24,4 @@ def look() -> dict[str, Any]:
         input_border_color="*neutral_300", button_primary_background_fill="*primary_500",
         button_primary_background_fill_hover="*primary_600", button_primary_text_color="white",
         slider_color="*primary_500")
-    return {"theme": theme, "css": (files("newtake.studio") / "page.css").read_text("utf-8"), "head": HEAD}
+    return {"theme": theme, "head": HEAD}

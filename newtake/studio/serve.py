@@ -13,7 +13,7 @@ from ..errors import BadInput
 from . import Studio, history
 from .door import Door
 
-SHOWN = ("player.js", "player.css")
+SHOWN = ("page.css", "player.js", "player.css")
 
 
 def app(studio: Studio) -> Door:
