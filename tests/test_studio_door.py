@@ -103,7 +103,7 @@ def test_without_the_token_there_is_a_form_and_nothing_else():
 
 @pytest.mark.parametrize("way", [dict(path=f"/?token={TOKEN.replace(' ', '+')}&x=1"),
                                  dict(path=DOOR, method="POST", content_length="26",
-                                      body=(f"token={TOKEN.replace(' ', '+')}".encode(),))])
+                                      body=(b"token=", TOKEN.replace(" ", "+").encode()))])
 def test_the_token_is_told_once_and_a_cookie_kept(way):
     behind = Rules(token=TOKEN)
     status, headers, _ = asked(behind, **way)

@@ -6,14 +6,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import asked, clip, model
 
-from newtake.errors import BadInput
+from newtake.errors import BadInput, Cancelled
 from newtake.models.load import load
+from newtake.models.windows import Windowed
 from newtake.places import Places
+from newtake.run import run
 from newtake.studio import Form, Queue, Studio, filled, history, uploads
 from newtake.studio.door import Rules
 from newtake.studio.jobs import ENDED, MOST, State
-from newtake.track import track
+from newtake.track import stoppable, track, watched
 from newtake.world import Scene
 from newtake.world.clips import video
 
@@ -137,6 +140,18 @@ def test_at_the_end_all_is_cancelled(tmp_path):
     assert ticket.state == waiting.state == State("cancelled") and not queue.worker.is_alive()
 
 
+@pytest.mark.parametrize("work", [
+    lambda: [*track(range(2), "working")], lambda: [*video(Scene(frames=2, size=(32, 32))).chunks(1)],
+    lambda: Windowed(network := model(), 1).predict(clip(), network.levels(2)[0], asked().source)],
+    ids=["steps", "frames of a clip", "frames of a pass"])
+def test_long_work_ends_where_it_is_unwanted(work):
+    with stoppable(lambda: False):
+        work()
+    with stoppable(lambda: True), pytest.raises(Cancelled):
+        work()
+    work()
+
+
 # An edit
 
 @pytest.fixture(scope="module")
@@ -215,6 +230,14 @@ def test_an_edit_is_cancelled_in_the_middle_and_leaves_nothing(studio, form, mon
     go.set()
     assert ticket.over.wait(SOON) and ticket.state == State("cancelled")
     assert len(seen) == 1 and there() == before
+
+
+@pytest.mark.parametrize("where", ["encoding", "inverting", "editing", "decoding", "writing"])
+def test_wherever_it_is_cancelled_nothing_is_left(studio, form, tmp_path, where):
+    job, seen = studio.job(replace(form, targets="a blue fish on the grass", weights="", guests="")), []
+    with stoppable(lambda: where in seen), watched(lambda what, done, of: seen.append(what)), pytest.raises(Cancelled):
+        run(job, tmp_path / "run", replace(studio.queue.way, cache="none"))
+    assert seen[-1] == where and not [*tmp_path.iterdir()]
 
 
 def test_a_job_that_is_wrong_is_refused_in_a_line(studio, form):

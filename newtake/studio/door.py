@@ -29,6 +29,7 @@ SHORTEST = 12                                           # letters of a token
 COOKIE, FIELD, DOOR = "newtake", "token", "/door"
 TYPED = 4096                                            # bytes of a form with a token
 OWN = "'self'"
+# gradio's page has scripts and styles in it, and makes functions of text.
 CONTENT = {"default-src": OWN, "script-src": f"{OWN} 'unsafe-inline' 'unsafe-eval'", "style-src": f"{OWN} 'unsafe-inline'",
            "img-src": f"{OWN} data: blob:", "media-src": f"{OWN} data: blob:", "font-src": f"{OWN} data:",
            "worker-src": f"{OWN} blob:", "connect-src": OWN, "object-src": "'none'", "base-uri": OWN, "form-action": OWN,
@@ -120,7 +121,7 @@ class Door:
         """Whether the token is told now: in the address, or in the form that asks for it."""
         said = scope.get("query_string", b"") if scope["method"] == "GET" else b""
         if (scope["method"], scope["path"]) == ("POST", DOOR) and int(headers.get("content-length", TYPED)) < TYPED:
-            said = (await receive()).get("body", b"")
+            said = await body(receive)
         return self.rules.opens(dict(parse_qsl(said.decode("utf-8", "replace"))).get(FIELD, ""))
 
     async def passed(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,6 +151,15 @@ class Door:
                 raise
         if read > self.rules.most and not begun:
             await answer(send, 413, f"too large: at most {self.rules.most >> 20} MB")
+
+
+async def body(receive: Receive) -> bytes:
+    """All of it, of a request whose length is known."""
+    read, more = b"", True
+    while more:
+        message = await receive()
+        read, more = read + message.get("body", b""), message.get("more_body", False)
+    return read
 
 
 def own(scope: Scope, headers: Mapping[str, str]) -> bool:

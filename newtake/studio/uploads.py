@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -139,9 +140,8 @@ def kept(folder: Path) -> Path | None:
 
 
 def looked_at(path: Path, limits: Limits) -> Upload:
-    found = footage(path, limits.frames)
-    upload = Upload(path, found, carried(found.comment))
-    if not found.whole:
+    upload = read(path, limits.frames)
+    if not upload.found.whole:
         raise BadInput(f"{path.name} has more than {limits.frames} frames; cut it first")
     if upload.count > 1 and upload.seconds > limits.seconds:
         raise BadInput(f"{path.name} is {upload.seconds:.1f} s long, and {limits.seconds:g} s are taken at most; cut it first")
@@ -149,6 +149,13 @@ def looked_at(path: Path, limits: Limits) -> Upload:
         raise BadInput(f"{path.name} is {by(upload.size)}, and {limits.pixels / 1e6:.1f} million pixels are taken at most; "
                        "scale it first")
     return upload
+
+
+@lru_cache(32)                                          # of one name and hash there is one clip
+def read(path: Path, frames: int | None) -> Upload:
+    """frames: beyond which nothing is looked at; None: there is no such end."""
+    found = footage(path, frames)
+    return Upload(path, found, carried(found.comment))
 
 
 def carried(comment: str) -> dict[str, Any] | None:
@@ -169,9 +176,7 @@ def file_of(name: str, places: Places) -> Path:
 
 def opened(name: str, places: Places) -> Upload:
     """One that was taken before.  BadInput where there is none."""
-    path = file_of(name, places)
-    found = footage(path, None)
-    return Upload(path, found, carried(found.comment))
+    return read(file_of(name, places), None)
 
 
 def of_hash(sha256: str, places: Places) -> str:
