@@ -104,12 +104,14 @@ def chromium():
 
 @pytest.fixture
 def opened(chromium, studio):
-    """Opens the page as a new person; at the end nothing was asked elsewhere and nothing went wrong in the browser."""
+    """Opens the page, as a new person or, in a context that is there, as the same; at the end nothing was asked elsewhere and
+    nothing went wrong in the browser."""
     contexts, asked, wrong = [], [], []
 
-    def new(**options):
-        contexts.append(context := chromium.new_context(reduced_motion="reduce", **options))
-        context.set_default_timeout(PATIENCE)
+    def new(context=None, **options):
+        if context is None:
+            contexts.append(context := chromium.new_context(reduced_motion="reduce", **options))
+            context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
@@ -193,7 +195,9 @@ def test_two_browsers_take_turns(opened, studio, clip, hold):
         says(first, "editing")
         button(asked(second, clip, "a red fish on the grass"), "Edit").click()
         says(second, "waiting: it is next")
-        first.reload()                                  # work goes on, and is found again
+        context = first.context
+        first.close()                                   # work goes on, and is found again
+        first = opened(context)
         says(first, "a red dog on the grass")
     for page in (first, second):
         page.locator("newtake-player").wait_for()
@@ -207,6 +211,7 @@ def test_source_and_edit_are_compared(opened, run):
     page = reopened(opened(), run)
     wipe, films = page.get_by_label("How much of the source"), page.locator("newtake-player .stage video")
     edge = lambda: page.locator("newtake-player .stage").evaluate("stage => stage.style.getPropertyValue('--wipe')")
+    at_rest(page)
     place = wipe.bounding_box()
     page.mouse.click(place["x"] + place["width"] / 4, place["y"] + place["height"] / 2)
     assert edge() == "25%"
@@ -215,8 +220,7 @@ def test_source_and_edit_are_compared(opened, run):
     button(page, "One frame on").click()
     says(page, "2 of 3", "newtake-player .where")
     times = [1.5 / 8, 1.5 / 8]                          # the middle of the second frame
-    page.wait_for_function("""() => [...document.querySelector("newtake-player").shadowRoot.querySelectorAll(".stage video")]
-                                    .every(film => film.readyState > 1 && !film.seeking)""")
+    at_rest(page)
     assert films.evaluate_all("films => films.map(film => film.currentTime)") == pytest.approx(times, abs=1e-3)
     button(page, "One frame back").click()
     button(page, "One frame back").click()
@@ -228,6 +232,12 @@ def test_source_and_edit_are_compared(opened, run):
     button(page, "Side by side").click()
     left, right = (films.nth(i).bounding_box() for i in (0, 1))
     assert left["x"] + left["width"] <= right["x"] and left["y"] == right["y"]
+
+
+def at_rest(page):
+    """Waits until both films show their frames."""
+    page.wait_for_function("""() => [...document.querySelector("newtake-player").shadowRoot.querySelectorAll(".stage video")]
+                                    .every(film => film.readyState > 1 && !film.seeking)""")
 
 
 def reopened(page, run):

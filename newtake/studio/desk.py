@@ -218,11 +218,12 @@ class Desk:
 
     def tick(self, owner: str, seen: Sequence[int], run: str) -> Answer:
         """The same, and what came out of what ended since."""
-        ended = [ticket for ticket in self.studio.queue.of(owner) if ticket.state.ended and ticket.number not in seen]
+        tickets = self.studio.queue.of(owner)
+        ended = [ticket for ticket in tickets if ticket.state.ended and ticket.number not in seen]
         answer = self.going(owner)
         for ticket in ended:
             answer |= self.ended(ticket, run)
-        quiet = not ended and not self.open(owner)
+        quiet = all(ticket.number in seen for ticket in tickets)
         return answer | {self.shown.timer: gr.Timer(active=not quiet),
                          self.shown.seen: [*seen, *(ticket.number for ticket in ended)]}
 
