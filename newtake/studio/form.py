@@ -106,36 +106,25 @@ def filled(told: Mapping[str, Any], places: Places) -> tuple[Form, list[str]]:
 
     Its clip and its mask are found among the uploads by their hashes.  BadInput where its method or a setting is not known.
     """
-    was, there, missing = told["job"], places.listed(), []
-
-    def upload(what: str, sha256: str) -> str:
-        name = of_hash(sha256, places)
-        return name or missed(what, was[what])
-
-    def missed(what: str, name: str) -> str:
-        missing.append(f"the {what} {name} of that run is not here; bring or choose it again")
-        return ""
-
-    background = was["background"]
-    model = was["model"] if was["model"] in there.models else missed("model", was["model"]) or "tiny"
+    was, there = told["job"], places.listed()
+    clip, mask = of_hash(told["clip"]["sha256"], places), of_hash(told["mask"] or "", places)
     guests = [invited(one, hashes["pictures"], places) for one, hashes in zip(was["guests"], told["guests"], strict=True)]
-    for one in guests:
-        if one.where not in there.guests:
-            missed("guest", one.where)
-    missing += [f"that run had --{name}, which the page has not" for name in ("light", "whole") if was[name]]
-    for one in was["adapters"]:
-        if one["where"] not in there.adapters:
-            missed("adapter", one["where"])
+    adapters = {one["where"]: one["weight"] for one in was["adapters"]}
+    model, background = was["model"], was["background"]
     form = Form(
-        clip=upload("clip", told["clip"]["sha256"]), mask=upload("mask", told["mask"]) if was["mask"] else "",
-        targets="\n".join(was["targets"]), settings=differing(was["method"], was["settings"]),
-        words=", ".join(was["words"]), spared=", ".join(was["spared"]),
-        weights=pairs(was["weights"]), shares=pairs(was["shares"]),
+        clip=clip, mask=mask, targets="\n".join(was["targets"]), settings=differing(was["method"], was["settings"]),
+        words=", ".join(was["words"]), spared=", ".join(was["spared"]), weights=pairs(was["weights"]),
+        shares=pairs(was["shares"]), size="x".join(map(str, was["size"] or ())),
         box=",".join(map(str, background["box"] or ())), keep_background=background["keep"], full_size=background["full_size"],
-        feather=background["feather"], model=model,
-        adapters={one["where"]: one["weight"] for one in was["adapters"] if one["where"] in there.adapters},
-        guests="\n".join(line_of(one) for one in guests if one.where in there.guests),
-        size="x".join(map(str, was["size"] or ())))
+        feather=background["feather"], model=model if model in there.models else "tiny",
+        adapters={name: weight for name, weight in adapters.items() if name in there.adapters},
+        guests="\n".join(line_of(one) for one in guests if one.where in there.guests))
+    here = [("clip", was["clip"], clip), ("mask", was["mask"], mask or not was["mask"]),
+            ("model", model, model in there.models), *(("adapter", name, name in there.adapters) for name in adapters),
+            *(("guest", one.where, one.where in there.guests) for one in guests)]
+    missing = [f"the {what} {name} of that run is not here; bring or choose it again"
+               for what, name, found in here if not found]
+    missing += [f"that run had --{name}, which the page has not" for name in ("light", "whole") if was[name]]
     return replace(form, **{name: was[name] for name in SAME}), missing
 
 

@@ -155,7 +155,7 @@ class Queue:
 
     def of(self, owner: str) -> list[Ticket]:
         """This owner's, the newest last: so a browser that comes back finds them."""
-        return [ticket for ticket in self.tickets if ticket.owner == owner]
+        return [ticket for ticket in [*self.tickets] if ticket.owner == owner]
 
     def hand_in(self, owner: str, title: str, work: Work) -> Ticket:
         """It gets the turn after this owner's last one, but none that is over: so turns go round, and nobody waits for ever."""
