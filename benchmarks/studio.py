@@ -37,7 +37,7 @@ def pictures(page: Page, clip: Path, out: Path) -> None:
     page.locator("newtake-player").wait_for()
     for _ in range(6):
         page.get_by_role("button", name="One frame on").click()
-    page.wait_for_timeout(1000)                         # until the films are there
+    page.wait_for_timeout(1000)                         # until the films show it
     page.screenshot(path=out / "studio-result.png")
 
 
@@ -60,6 +60,7 @@ def main() -> None:
             pictures(page, clip, given.out)
             if given.narrow:
                 page.set_viewport_size({"width": 390, "height": 844})
+                page.wait_for_timeout(1000)
                 page.screenshot(path=given.narrow / "studio-narrow.png", full_page=True)
             serving.should_exit = True
             thread.join()

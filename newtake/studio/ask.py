@@ -13,7 +13,7 @@ from ..methods.method import about
 from ..options import weighted
 from ..places import Listed
 from .fields import Field
-from .form import Form
+from .form import Form, count
 
 NAMES = tuple(field.name for field in fields(Form) if field.name != "settings")
 MASKS = {"the words": "words", "what I draw": "drawn", "a box": "box", "a picture or clip": "file"}
@@ -34,10 +34,11 @@ class Ask:
         return [self.parts[name] for name in NAMES]
 
     def form(self, values: Sequence[Any], settings: Mapping[str, Any]) -> Form:
-        """What the components of `all` hold.  BadInput where a weight is no number."""
-        said = {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}    # None: never seen
-        return Form(**said | {"settings": settings, "adapters": weighted(said.get("adapters", ()), "adapters"),
-                              "guests": "\n".join(said.get("guests", ()))})
+        """What the components of `all` hold.  BadInput where a number is none."""
+        said: dict[str, Any] = {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}    # None: never seen
+        numbers: dict[str, Any] = {name: count(said[name], name) if said.get(name) else None for name in ("frames", "feather")}
+        return Form(**said | numbers | {"settings": settings, "adapters": weighted(said.get("adapters", ()), "adapters"),
+                                        "guests": "\n".join(said.get("guests", ()))})
 
     def filled(self, form: Form) -> dict[Any, Any]:
         """The components' values that say this form."""
@@ -59,7 +60,7 @@ def frames() -> dict[str, Any]:
     with gr.Row(elem_classes="narrow"):
         made: dict[str, Any] = {
             "start": gr.Number(0, label="From frame", precision=0),
-            "frames": gr.Number(None, label="How many", precision=0, placeholder="all"),
+            "frames": gr.Textbox(label="How many", placeholder="all"),     # a number that is none is shown as 0
             "stride": gr.Number(1, label="Every", precision=0, placeholder="1"),
             "size": gr.Textbox(label="Size", placeholder="512x320")}
     return made
@@ -80,7 +81,7 @@ def where() -> dict[str, Any]:
         "box": gr.Textbox(label="The box", info="x, y, width, height, in shares of the picture", visible=False),
         "keep_background": gr.Checkbox(label="Keep all around it, pixel for pixel"),
         "full_size": gr.Checkbox(label="… in the clip's own size"),
-        "feather": gr.Number(None, label="Soft edge", info="pixels; empty: 1/64 of a side", precision=0, minimum=0),
+        "feather": gr.Textbox(label="Soft edge", info="pixels; empty: 1/64 of a side"),
     }
 
 
@@ -121,7 +122,7 @@ def setting(field: Field, value: Any) -> Any:
         return gr.Checkbox(bool(value), **same)
     if field.kind == "choice":
         return gr.Dropdown([*field.choices], value=value, **same)
-    if field.kind == "text" or field.optional:          # a number that is none is shown as 0
+    if field.kind == "text" or field.optional:
         return gr.Textbox("" if value is None else str(value), placeholder="none" if field.optional else None, **same)
     whole = field.kind == "whole number"
     return gr.Number(value, precision=0 if whole else None, step=1 if whole else 0.1, **same)

@@ -264,5 +264,4 @@ class Desk:
     def arrives(self, owner: str) -> Answer:
         """A browser, for the first time or again: its work goes on."""
         owner = owner or secrets.token_urlsafe(16)
-        empty = {self.ask["frames"]: None, self.ask["feather"]: None}       # at first a number that is none is shown as 0
-        return {self.shown.owner: owner, **empty, **self.going(owner), **self.past()}
+        return {self.shown.owner: owner, **self.going(owner), **self.past()}

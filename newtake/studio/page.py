@@ -96,7 +96,7 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     """What is answered by whom; but for the buttons that send a method's settings."""
     shown, form = desk.shown, desk.ask
     here, every = answering(desk, []), answering(desk, form.all)
-    blocks.load(desk.arrives, shown.owner, **every)
+    blocks.load(desk.arrives, shown.owner, **here)
     shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
     gr.on([part.change for part in chosen], desk.look, form.all, **here)
