@@ -35,7 +35,8 @@ class Ask:
 
     def form(self, values: Sequence[Any], settings: Mapping[str, Any]) -> Form:
         """What the components of `all` hold.  BadInput where a number is none."""
-        said: dict[str, Any] = {name: value for name, value in zip(NAMES, values, strict=True) if value is not None}    # None: never seen
+        known = zip(NAMES, values, strict=True)
+        said: dict[str, Any] = {name: value for name, value in known if value is not None}      # None: it was never seen
         numbers: dict[str, Any] = {name: count(said[name], name) if said.get(name) else None for name in ("frames", "feather")}
         return Form(**said | numbers | {"settings": settings, "adapters": weighted(said.get("adapters", ()), "adapters"),
                                         "guests": "\n".join(said.get("guests", ()))})
