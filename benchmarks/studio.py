@@ -18,7 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from newtake.studio import Places, Queue, Rules, Studio
-from newtake.studio.serve import server
+from newtake.studio.serve import serving
 from newtake.world.clips import video
 from newtake.world.demo import SCENE, TARGET
 
@@ -51,9 +51,9 @@ def main() -> None:
         video(SCENE).write(clip)
         browser = driver.chromium.launch(executable_path=os.environ.get("NEWTAKE_CHROMIUM") or shutil.which("chromium"),
                                          args=["--no-sandbox"])
-        with Queue(places) as queue:
-            serving = server(Studio(places, queue, Rules()))
-            thread = threading.Thread(target=serving.run, args=([there],))
+        studio = Studio(places, Queue(places), Rules())
+        with studio.queue, serving(studio) as server:
+            thread = threading.Thread(target=server.run, args=([there],))
             thread.start()
             page = browser.new_page(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
             page.goto(f"http://127.0.0.1:{there.getsockname()[1]}/")
@@ -62,7 +62,7 @@ def main() -> None:
                 page.set_viewport_size({"width": 390, "height": 844})
                 page.wait_for_timeout(1000)
                 page.screenshot(path=given.narrow / "studio-narrow.png", full_page=True)
-            serving.should_exit = True
+            server.should_exit = True
             thread.join()
         browser.close()
 

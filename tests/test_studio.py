@@ -69,17 +69,15 @@ def clip(place):
 @pytest.fixture(scope="module")
 def studio(place, hold):
     """The studio, and its address."""
-    from newtake.studio.serve import server
+    from newtake.studio.serve import serving
 
-    places = Places(place / "runs")
-    with Queue(places) as queue, socket.create_server(("127.0.0.1", 0)) as there:
-        studio = Studio(places, queue, Rules(), Limits(seconds=3.0))
-        serving = server(studio)
-        thread = threading.Thread(target=serving.run, args=([there],))
+    studio = Studio(places := Places(place / "runs"), Queue(places), Rules(), Limits(seconds=3.0))
+    with studio.queue, socket.create_server(("127.0.0.1", 0)) as there, serving(studio) as server:
+        thread = threading.Thread(target=server.run, args=([there],))
         thread.start()
         yield studio, f"http://127.0.0.1:{there.getsockname()[1]}/"
         hold.free.set()
-        serving.should_exit = True
+        server.should_exit = True
         thread.join()
 
 
@@ -262,6 +260,36 @@ def test_a_run_is_opened_again_with_its_settings(opened, run, clip, studio):
         brought(page, folder / dropped)
         says(page, "these are the settings of that run", "#line")
         playwright.expect(steps).to_have_value("3", timeout=PATIENCE)
+
+
+def test_kinds_of_edit_and_masks_are_chosen(opened, clip):
+    page = opened()
+    page.get_by_label("What the clip shows").fill(SOURCE)
+    brought(page, clip)
+    says(page, "4 frames", "#clip")
+    page.get_by_label("Kind of edit").click()
+    page.get_by_role("option", name="style").click()
+    playwright.expect(page.get_by_label("Method", exact=True)).to_have_value("fatezero", timeout=PATIENCE)
+    page.get_by_label("cross until").wait_for()
+    page.get_by_role("button", name="Where it may change").click()
+    frame = page.locator(".strip img").first
+    plain = frame.get_attribute("src")
+    page.get_by_label("a box").click()
+    playwright.expect(frame).not_to_have_attribute("src", plain, timeout=PATIENCE)
+    page.get_by_label("what I draw").click()
+    playwright.expect(frame).to_have_attribute("src", plain, timeout=PATIENCE)
+    canvas = page.locator("canvas").first
+    canvas.scroll_into_view_if_needed()
+    for _ in range(PATIENCE // 1000):                   # what is drawn before it listens is lost
+        place = canvas.bounding_box()
+        page.mouse.move(place["x"] + place["width"] * 0.45, place["y"] + place["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(place["x"] + place["width"] * 0.55, place["y"] + place["height"] / 2, steps=5)
+        page.mouse.up()
+        page.wait_for_timeout(1000)
+        if frame.get_attribute("src") != plain:
+            break
+    assert frame.get_attribute("src") != plain
 
 
 def test_what_cannot_be_is_refused_in_a_line(opened, place, clip):

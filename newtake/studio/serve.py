@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from socket import socket
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import BadInput
@@ -18,7 +21,6 @@ SHOWN = ("page.css", "player.js", "player.css")
 
 def app(studio: Studio) -> Door:
     """The whole studio, as an ASGI application."""
-    os.environ["GRADIO_TEMP_DIR"] = str(studio.places.uploads / ".arriving")       # read by gradio when it makes a page
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
     from fastapi import FastAPI
@@ -58,15 +60,20 @@ def asset(name: str) -> Any:
     return FileResponse(Path(__file__).with_name(name))
 
 
-def server(studio: Studio) -> Any:
+@contextmanager
+def serving(studio: Studio) -> Iterator[Any]:
     """A uvicorn.Server of the studio: it runs until it is interrupted, or `should_exit` is set."""
     import uvicorn
 
-    made = uvicorn.Server(uvicorn.Config(app(studio), log_level="warning", timeout_graceful_shutdown=1, ws="none"))
-    logging.getLogger("uvicorn.error").addFilter(lambda said: not made.should_exit)     # pages that are open are cut off then
-    return made
+    studio.places.uploads.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".arriving-", dir=studio.places.uploads) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder          # where gradio puts files that come, read when a page is made
+        server = uvicorn.Server(uvicorn.Config(app(studio), log_level="warning", timeout_graceful_shutdown=1, ws="none"))
+        logging.getLogger("uvicorn.error").addFilter(lambda said: not server.should_exit)   # open pages are cut off then
+        yield server
 
 
 def serve(studio: Studio, listening: socket) -> None:
     """Shows the page until it is interrupted."""
-    server(studio).run(sockets=[listening])
+    with serving(studio) as server:
+        server.run(sockets=[listening])
