@@ -44,7 +44,7 @@ class Ask:
     def filled(self, form: Form) -> dict[Any, Any]:
         """The components' values that say this form."""
         others = {"adapters": [f"{name}={weight:g}" for name, weight in form.adapters.items()], "method": chosen(form.method),
-                  "guests": form.guests.splitlines(), "box": gr.Textbox(form.box, visible=bool(form.box))}
+                  "guests": form.guests.splitlines()}
         return {self[name]: others.get(name, getattr(form, name)) for name in NAMES}
 
 
@@ -96,9 +96,11 @@ def wording() -> dict[str, Any]:
 
 
 def networks(listed: Listed, model: str) -> dict[str, Any]:
+    """model: which is chosen at first, as a job takes it."""
+    name = next(name for name, where in listed.models.items() if where == model)
     several: dict[str, Any] = dict(multiselect=True, allow_custom_value=True, value=[])
     return {
-        "model": gr.Dropdown([*listed.models], value=model, label="Checkpoint"),
+        "model": gr.Dropdown([*listed.models], value=name, label="Checkpoint"),
         "adapters": gr.Dropdown([*listed.adapters], label="Adapters", info="a name, or NAME=WEIGHT", **several),
         "guests": gr.Dropdown([*listed.guests], label="Guests", info="a name, or NAME:pictures=edges;scale=0.8", **several),
     }

@@ -89,30 +89,32 @@ class Desk:
 
     # The clip
 
-    @told
     def arrived(self, file: str) -> Answer:
         """A clip, with its settings where newtake made it; or a recipe."""
-        path, places, shown = Path(file), self.studio.places, self.shown
+        path = Path(file)
         try:
-            if path.suffix.lower() == ".json":
-                return {shown.file: None, **self.again(uploads.recipe(path, self.studio.limits))}
-            upload = uploads.taken(path, path.name, places, self.studio.limits)
+            return {self.shown.file: None, self.shown.line: "", **self.brought(path)}
         except BadInput as wrong:
-            return {shown.file: None, shown.line: views.refused(str(wrong))}
+            return {self.shown.file: None, self.shown.line: views.refused(str(wrong))}
         finally:
             path.unlink(missing_ok=True)
+
+    def brought(self, path: Path) -> Answer:
+        places, limits = self.studio.places, self.studio.limits
+        if path.suffix.lower() == ".json":
+            return self.again(uploads.recipe(path, limits))
+        upload = uploads.taken(path, path.name, places, limits)
         if upload.told:
-            return {shown.file: None, **self.again(upload.told, upload.name)}
+            return self.again(upload.told, upload.name)
         first = Form(clip=upload.name, frames=min(upload.count, FIRST))
-        return {shown.file: None, shown.inside: "words", shown.canvas: None,
-                **{self.ask[name]: getattr(first, name) for name in ("clip", "start", "frames", "stride", "mask", "box")}}
+        return {**{self.ask[name]: getattr(first, name) for name in ("clip", "start", "frames", "stride")}, **self.by("words")}
 
     def again(self, record: Any, clip: str = "") -> Answer:
         """The form of a record; clip: which is taken where its own is not here."""
         form, missing = filled(record, self.studio.places)
         form = replace(form, clip=form.clip or clip)
-        inside = "file" if form.mask else "box" if form.box else "words"
-        return {**self.ask.filled(form), self.shown.kept: anew(form.settings), self.shown.inside: inside,
+        kind = "file" if form.mask else "box" if form.box else "words"
+        return {**self.ask.filled(form), **self.by(kind, form.mask, form.box), self.shown.kept: anew(form.settings),
                 self.shown.preset: None, self.shown.line: views.noted(["these are the settings of that run", *missing])}
 
     def look(self, *values: Any) -> Answer:
@@ -129,11 +131,9 @@ class Desk:
 
     def propose(self, *values: Any) -> Answer:
         """What the clip shows, where nobody said it and somebody can read it."""
-        form = self.ask.form(values, {})
-        if not form.clip or form.source.strip():
-            return gr.skip()
         try:
-            return {self.ask["source"]: self.studio.caption(form)}
+            form = self.ask.form(values, {})
+            return {self.ask["source"]: self.studio.caption(form)} if form.clip and not form.source.strip() else gr.skip()
         except BadInput:
             return gr.skip()
 
@@ -147,11 +147,12 @@ class Desk:
     @told
     def inside(self, kind: str, clip: str, start: int | None) -> Answer:
         """Another way to say where."""
-        canvas = None
-        if kind == "drawn":
-            canvas = pictures.canvas(uploads.opened(clip, self.studio.places), start or 0)
-        box = "0.25, 0.25, 0.5, 0.5" if kind == "box" else ""
-        return {self.ask["mask"]: "", self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
+        canvas = pictures.canvas(uploads.opened(clip, self.studio.places), start or 0) if kind == "drawn" else None
+        return self.by(kind, box="0.25, 0.25, 0.5, 0.5" if kind == "box" else "", canvas=canvas)
+
+    def by(self, kind: str, mask: str = "", box: str = "", canvas: Any = None) -> Answer:
+        """What says where, and nothing else of its kind."""
+        return {self.shown.inside: kind, self.ask["mask"]: mask, self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
                 self.shown.canvas: gr.ImageEditor(canvas, visible=kind == "drawn"),
                 self.shown.mask: gr.File(None, visible=kind == "file")}
 
@@ -162,7 +163,8 @@ class Desk:
     def masked(self, file: str) -> Answer:
         path = Path(file)
         try:
-            return {self.ask["mask"]: uploads.taken(path, path.name, self.studio.places, self.studio.limits).name}
+            upload = uploads.taken(path, path.name, self.studio.places, self.studio.limits)
+            return {self.ask["mask"]: upload.name, self.shown.mask: None}
         finally:
             path.unlink(missing_ok=True)
 
@@ -227,7 +229,9 @@ class Desk:
         return answer | {self.shown.timer: gr.Timer(active=not quiet),
                          self.shown.seen: [*seen, *(ticket.number for ticket in ended)]}
 
+    @told
     def ended(self, ticket: Ticket, run: str) -> Answer:
+        """What came out of it: see `Queue`.  run: which is shown."""
         state, shown = ticket.state, self.shown
         if state.kind in ("refused", "failed"):
             return {shown.line: views.refused(state.line)}
@@ -237,20 +241,19 @@ class Desk:
             return {**self.result(state.result), **self.past()}
         if isinstance(state.result, list):
             return {shown.line: views.noted([*state.result, *state.notes])}
-        return self.result(run) if run else {}
+        return self.scored(history.opened(run, self.studio.places)) if run else {}
 
     # Runs
 
     def result(self, name: str) -> Answer:
-        """A run, with its scores where they were made."""
-        shown = self.shown
-        try:
-            past = history.opened(name, self.studio.places)
-        except BadInput as wrong:
-            return {shown.line: views.refused(str(wrong))}
+        """A run, with its scores where they were made.  BadInput where it is gone."""
+        shown, past = self.shown, history.opened(name, self.studio.places)
+        return {shown.result: views.run(past), shown.run: name, **self.scored(past)}
+
+    def scored(self, past: history.Past) -> Answer:
         scores = past.scores
-        return {shown.result: views.run(past), shown.run: name, shown.score: gr.Button(visible=scores is None),
-                shown.scores: views.scores(past, scores) if scores else ""}
+        return {self.shown.score: gr.Button(visible=scores is None),
+                self.shown.scores: views.scores(past, scores) if scores else ""}
 
     def past(self) -> Answer:
         return {self.shown.runs: views.runs(history.runs(self.studio.places))}

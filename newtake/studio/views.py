@@ -27,7 +27,7 @@ def refused(line: str) -> str:
 
 
 def noted(lines: Iterable[str]) -> str:
-    return "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
+    return "".join(f'<p class="quiet" role="status">{escape(line)}</p>' for line in lines)
 
 
 # A clip
