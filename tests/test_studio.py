@@ -153,7 +153,7 @@ def says(page, text, where="#work"):
     playwright.expect(page.locator(where)).to_contain_text(text, timeout=PATIENCE)
 
 
-def test_a_clip_is_brought_and_edited(opened, studio, clip, hold):
+def test_a_clip_is_brought_and_edited(opened, studio, clip, hold, run):
     page = opened()
     with hold():
         asked(page, clip)
@@ -169,6 +169,9 @@ def test_a_clip_is_brought_and_edited(opened, studio, clip, hold):
     link = player.locator("a").get_attribute("href")
     assert link == f"/runs/{newest}/edit.mp4" and page.request.get(address + link[1:]).body() == \
         (studio.places.runs / newest / "edit.mp4").read_bytes()
+    reopened(page, run)                                 # another in its place
+    playwright.expect(player.locator(".under video")).to_have_attribute("src", f"/runs/{run}/source.mp4", timeout=PATIENCE)
+    assert button(page, TARGET).is_visible() and button(page, "a green ball on the grass").is_visible()
 
 
 def test_work_is_cancelled_in_the_middle(opened, studio, clip, hold):

@@ -27,8 +27,20 @@ const SHADOW = `
 
 class Player extends HTMLElement {
   connectedCallback() {
+    this.watch = new MutationObserver(() => this.build());      // another run may be put into the same element
+    this.watch.observe(this, {attributes: true, childList: true, subtree: true, characterData: true});
+    this.build();
+  }
+
+  disconnectedCallback() {
+    this.watch.disconnect();
+    this.playing = false;
+  }
+
+  build() {
     const page = this.shadowRoot ?? this.attachShadow({mode: "open"});
     page.innerHTML = SHADOW;
+    this.playing = false;
     this.one = name => page.querySelector("." + name);
     this.times = JSON.parse(this.getAttribute("times"));
     this.frames = this.times.length - 1;
@@ -48,8 +60,6 @@ class Player extends HTMLElement {
     this.view("slider");
     this.wipe();
   }
-
-  disconnectedCallback() { this.playing = false; }
 
   filled(place, file, label) {                        // a film, or where the file is a picture, that
     const film = document.createElement(this.frames > 1 ? "video" : "img");

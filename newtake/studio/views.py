@@ -115,8 +115,8 @@ def run(past: Past) -> str:
 
 
 def about(past: Past) -> str:
-    told = past.told
-    return (f"{past.method} · {told['clip']['frames']} frames of {'x'.join(map(str, told['clip']['size']))} · "
+    told, frames = past.told, past.told["clip"]["frames"]
+    return (f"{past.method} · {frames} frame{'s' * (frames > 1)} of {'x'.join(map(str, told['clip']['size']))} · "
             f"{spoken(past.seconds)} · {told['evaluations']} evaluations · seed {told['job']['seed']}")
 
 
