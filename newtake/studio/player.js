@@ -2,14 +2,16 @@
 //
 //   <newtake-player source="source.mp4" times="[0, 0.125, 0.25]"><a href="edit.mp4">a blue ball</a> ...</newtake-player>
 //
-// times: when each frame begins and, last, when the clip ends, in seconds; of a picture two.  Each link is an edit, its text the target.
+// times: when each frame begins and, last, when the clip ends, in seconds; of a picture two.  Each link is an edit, and its
+// text the target.
 
 const SHADOW = `
 <link rel="stylesheet" href="${new URL("player.css", import.meta.url)}">
 <div class="stage">
   <div class="under"></div><div class="over"></div><div class="line" aria-hidden="true"></div>
   <span class="tag left">source</span><span class="tag right">edit</span>
-  <input class="wipe" type="range" min="0" max="100" step="1" value="50" aria-label="How much of the source is seen, from the left">
+  <input class="wipe" type="range" min="0" max="100" step="1" value="50"
+         aria-label="How much of the source is seen, from the left">
 </div>
 <div class="bar">
   <div class="moves">
@@ -20,7 +22,8 @@ const SHADOW = `
     <output class="where"></output>
   </div>
   <div class="views" role="group" aria-label="View">
-    <button value="slider">Slider</button><button value="beside">Side by side</button><button value="difference">Difference</button>
+    <button value="slider">Slider</button><button value="beside">Side by side</button>
+    <button value="difference">Difference</button>
   </div>
 </div>
 <div class="edits" role="group" aria-label="Edits"></div>`;
@@ -115,7 +118,7 @@ class Player extends HTMLElement {
 
   seek(film) { if (this.frames > 1) film.currentTime = this.middle(this.at); }
 
-  middle(frame) { return (this.times[frame] + this.times[frame + 1]) / 2; }   // of the time it is shown: no rounding hits a neighbour
+  middle(frame) { return (this.times[frame] + this.times[frame + 1]) / 2; }   // of its time: no rounding hits a neighbour
 
   async play() {
     this.playing = true;
