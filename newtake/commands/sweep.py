@@ -72,7 +72,8 @@ def sweep(jobs: Annotated[Path, typer.Argument(help="a YAML file: see docs/sweep
 def forecast(runs: Sequence[Run], there: int, out: Path, as_json: bool) -> None:
     clips, groups = {one.job.clip for one in runs}, {one.group for one in runs}
     told = {"jobs": len(runs), "there": there, "clips": len(clips), "groups": len(groups), "folder": str(out)}
-    say(told, as_json, f"{len(runs)} job{'s' * (len(runs) > 1)} of {len(clips)} clip{'s' * (len(clips) > 1)}; {there} of them are done already")
+    jobs, of = f"{len(runs)} job{'s' * (len(runs) > 1)}", f"{len(clips)} clip{'s' * (len(clips) > 1)}"
+    say(told, as_json, f"{jobs} of {of}; {there} of them are done already")
 
 
 def carry_out(who: Any, runs: Sequence[Run], todo: Sequence[Run], out: Path, way: Any) -> dict[str, Any]:

@@ -34,6 +34,8 @@ ALONE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 class Worker:
     """An actor."""
 
+    work: Work
+
     def begin(self, make: Callable[[], Work]) -> Answer:
         """Its name, and the versions of what decides bits; or why it cannot start, which Ray would say at great length."""
         def started(make):
@@ -64,7 +66,7 @@ class Cluster(Engine):
         if workers is not None and workers < 1:
             raise BadInput(f"there is at least 1 worker, not {workers}")
         if address == "":                               # of a variable that is not set, say
-            raise BadInput("the address of a Ray cluster is HOST:PORT or auto, not empty; leave --address out to start one here")
+            raise BadInput("the address of a Ray cluster is HOST:PORT or auto; leave it out to start one here")
         self.address, self.workers, self.ours = address, workers, False
         guarded(alone=address is None)
         self.ray = imported("many jobs are spread")
