@@ -63,9 +63,9 @@ from .options import (
     pairs,
     pixels,
     sides,
-    typed,
     weighted,
 )
+from .settings import typed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Edit a real video with words.")
@@ -79,6 +79,11 @@ app.command()(learn.learn)
 app.command()(restore.restore)
 app.command()(sweep.sweep)
 
+LIMITS = {                                              # by what the system says of them
+    "memory": "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets",
+    "name too long": "the name of a file is too long for this system; give a shorter one",
+    "home directory": "there is no such home directory; set HOME, and name folders such as --cache without ~",
+}
 CANCELLED = 130                                         # what typer returns after an interrupt
 
 
@@ -266,10 +271,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = "cancelled; nothing was left half-written" if code == CANCELLED else None
     except BadInput as e:
         line, code = str(e), 2
-    except (MemoryError, RuntimeError) as e:
-        if not isinstance(e, MemoryError) and "memory" not in str(e).lower():
+    except (MemoryError, RuntimeError, OSError) as e:
+        told = "memory" if isinstance(e, MemoryError) else str(getattr(e, "strerror", None) or e).lower()
+        line, code = next((line for part, line in LIMITS.items() if part in told), None), 2
+        if line is None:
             raise
-        line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
     if line:
