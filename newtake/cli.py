@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from .commands import caches, foreign, learn, measure, restore, sweep, tune
+from .commands import caches, foreign, learn, measure, restore, studio, sweep, tune
 from .commands.said import say, tell
-from .errors import BadInput
+from .errors import BadInput, limit
 from .options import (
     Adapters,
     Box,
@@ -78,12 +78,8 @@ app.command()(tune.tune)
 app.command()(learn.learn)
 app.command()(restore.restore)
 app.command()(sweep.sweep)
+app.command()(studio.studio)
 
-LIMITS = {                                              # by what the system says of them
-    "memory": "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets",
-    "name too long": "the name of a file is too long for this system; give a shorter one",
-    "home directory": "there is no such home directory; set HOME, and name folders such as --cache without ~",
-}
 CANCELLED = 130                                         # what typer returns after an interrupt
 
 
@@ -131,9 +127,7 @@ def forecast(job: Any, way: Any, as_json: bool) -> None:
     assert ready.estimate is not None
     for note in ready.notes:
         tell(note)
-    size, shots = "x".join(map(str, ready.clip.size)), len(ready.shots)
-    about = f"{len(ready.clip)} frames of {size}, {shots} shot{'s' * (shots > 1)}"
-    say(ready.estimate.told, as_json, "\n".join([about, *ready.estimate.lines()]))
+    say(ready.estimate.told, as_json, "\n".join(ready.lines()))
 
 
 @app.command()
@@ -272,10 +266,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BadInput as e:
         line, code = str(e), 2
     except (MemoryError, RuntimeError, OSError) as e:
-        told = "memory" if isinstance(e, MemoryError) else str(getattr(e, "strerror", None) or e).lower()
-        line, code = next((line for part, line in LIMITS.items() if part in told), None), 2
-        if line is None:
+        if (line := limit(e)) is None:
             raise
+        code = 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
     if line:

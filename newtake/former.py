@@ -50,6 +50,16 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
     folder = (run.parent if carried else inside).resolve()
     try:
         told = carried or json.loads((inside / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        told = None
+    if told is None or not sound(told):
+        raise BadInput(f"{run} is no run folder, nor an edit that says how it was made, of this version of newtake")
+    return folder, told
+
+
+def sound(told: Any) -> bool:
+    """Whether it is a record of this version of newtake, and nothing else."""
+    try:
         known = told["format"] == FORMAT and set(told["job"]) == set(OF_JOB)
         known &= all(isinstance(told[part][name], kind) for part, kinds in NEEDED.items() for name, kind in kinds.items())
         job = told["job"]
@@ -67,11 +77,9 @@ def former(run: Path) -> tuple[Path, dict[str, Any]]:
         known &= all(isinstance(one[name], str | None) for one in told["guests"] for name in ("network", "pictures"))
         known &= 1 <= told["machine"]["threads"] <= 4096
         known &= all([type(one) for one in told["job"][name] or (1, 1)] == [int, int] for name in ("size", "windows"))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        known = False
-    if not known:
-        raise BadInput(f"{run} is no run folder, nor an edit that says how it was made, of this version of newtake")
-    return folder, told
+        return bool(known)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def job_of(told: dict[str, Any], folder: Path, clip: str | None, mask: str | None = None, adapters: Sequence[str] = (),

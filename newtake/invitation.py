@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from .errors import BadInput
 from .settings import check, setting, settings_of
 
+BUILT_IN = {"tiny-controlnet": "controlnet", "tiny-t2i": "t2i"}     # guests, and their folders beside the checkpoint
 DRAWN = ("depth", "pose")                               # what a network draws, whose folder is said too
 
 

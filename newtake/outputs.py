@@ -15,7 +15,7 @@ from .former import embedded, recorded
 from .record import Edit, Job
 from .video.write import free_pictures, numbered
 
-FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|run\.json")
+FILES = re.compile(r"(source|edit(-\d+)?|compare)\.(mp4|png)|sheet\.png|(run|scores)\.json")
 CARRYING = (".mp4", ".mov", ".mkv")                     # files that hold what is told of them
 STILLS = (".png", ".jpg", ".jpeg")
 ENDINGS = (*CARRYING, ".gif", ".webp", *STILLS)         # of one file instead of a run folder
@@ -132,7 +132,7 @@ def kept_record(told: dict[str, Any], said: Sequence[str], path: Path) -> dict[s
     return told
 
 
-def new_folder(job: Job) -> Path:
-    """A run folder's path that is not taken, named after the clip and the method."""
+def new_folder(job: Job, runs: Path = Path("runs")) -> Path:
+    """A run folder's path in `runs` that is not taken, named after the clip and the method."""
     name = f"{Path(job.clip).stem[:60] or 'clip'}-{job.method}"
-    return next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
+    return next(path for n in count(1) if not (path := runs / f"{name}-{n}").exists())

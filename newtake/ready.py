@@ -31,7 +31,7 @@ class Way:
     memory: int | None = None                           # bytes that it may take; None: most of what is free
     preview: Path | None = None                         # a .png or .webp that shows the edit while it is made
     decoder: Path | None = None                         # of previews, an AutoencoderTiny; None: the model's own
-    network: UNet | None = None                         # the job's own, loaded by `network` before; None: it is loaded
+    kept: dict[Any, UNet] | None = None                 # where the network of the last job is; None: each loads its own
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,12 @@ class Ready:
     hashes: dict[str, str | None]
     reader: str | None                                  # who read what the clip shows
     notes: list[str]
+
+    def lines(self) -> list[str]:
+        """What it will take, for people."""
+        assert self.estimate is not None
+        size, shots = "x".join(map(str, self.clip.size)), len(self.shots)
+        return [f"{len(self.clip)} frames of {size}, {shots} shot{'s' * (shots > 1)}", *self.estimate.lines()]
 
     def parts(self) -> Iterator[tuple[Video, Tensor | None, UNet]]:
         """Each shot with its mask and the model with its guests."""
@@ -81,12 +87,24 @@ def prepared(job: Job, way: Way = Way()) -> Ready:
 
 
 def network(job: Job, way: Way = Way()) -> UNet:
-    """The job's, without its guests: the same for all jobs of one model, device, dtype, norms, adapters and light."""
+    """The job's, without its guests: that of the last job, where it is the same."""
+    if way.kept is None:
+        return loaded(job, way)
+    if (key := loaded_from(job)) not in way.kept:
+        way.kept.clear()
+        way.kept[key] = loaded(job, way)
+    return way.kept[key]
+
+
+def loaded_from(job: Job) -> tuple[Any, ...]:
+    """What decides its network, without guests."""
+    return job.model, job.device, job.dtype, job.norms, tuple(job.adapters.items()), job.light
+
+
+def loaded(job: Job, way: Way) -> UNet:
     from .models.light import lighten
     from .models.load import load
 
-    if way.network is not None:
-        return way.network
     model = load(job.model, job.device, job.dtype, job.norms, way.download, way.trust, adapters=job.adapters)
     lighten(model, job.light)
     return model

@@ -10,14 +10,15 @@ PACKAGE = Path(__file__).parent.parent / "newtake"
 # A room may use the rooms on the lines below its own (and errors, which any may use).
 ORDER = [
     {"__main__"},
-    {"cli", "studio"},
+    {"cli"},
     {"commands"},
+    {"studio"},
     {"options", "concepts", "one_clip"},
     {"bench", "sweep", "learning", "dialects"},
     {"run", "show"},
     {"outputs", "ready"},
     {"edits", "former"},
-    {"prompts", "engines"},
+    {"prompts", "engines", "places"},
     {"record", "report", "captions"},
     {"estimate"},
     {"methods", "metrics", "world", "datasets", "welcome", "cache"},

@@ -22,14 +22,13 @@ from torch import Tensor
 
 from ..attention.seam import Pass
 from ..errors import BadInput
-from ..invitation import Invitation
+from ..invitation import BUILT_IN, Invitation
 from ..levels import Level
 from ..video.reel import Reel
 from .folder import config, pretrained
 from .load import HUB_ID, built_in, cached, fitted, quiet
 
 AT_ONCE = 16                                            # frames
-BUILT_IN = {"tiny-controlnet": "controlnet", "tiny-t2i": "t2i"}     # folders beside the checkpoint
 FETCHED = ("config.json", "*.index.json", "*.safetensors")          # of a hub id
 
 

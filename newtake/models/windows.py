@@ -19,6 +19,7 @@ from ..attention.frames import Look, index
 from ..errors import BadInput
 from ..levels import Level, Prediction
 from ..shapes import Numbers
+from ..track import go_on
 from .model import Model, Text
 from .wrapper import Wrapper
 
@@ -47,6 +48,7 @@ class Windowed(Wrapper):
         self, z: Tensor, at: Level, text: Text, prompted: bool = True, frames: Frames | None = None
     ) -> Prediction:
         frames = frames or Frames.all(z.shape[1])
+        go_on()
         if len(frames.numbers) <= self.size:
             return finite(self.inner.predict(z, at, text, prompted, frames))
 
@@ -59,6 +61,7 @@ class Windowed(Wrapper):
             ask(frames.places(anchors.numbers), anchors.note)
         total, weights = torch.zeros_like(z), z.new_zeros(z.shape[1], 1, 1, 1)
         for window in self.windows(z.shape[1]):
+            go_on()
             said = freed(ask, torch.tensor(window), anchors.bring)
             weight = self._weight(len(window)).to(z)
             total[:, window.start:window.stop] += weight * said.out

@@ -20,7 +20,7 @@ import portalocker
 from ..aside import aside, free
 from ..engines import Engine, Event, Task
 from ..errors import BadInput, Note
-from ..ready import Way, network
+from ..ready import Way, loaded_from
 from ..record import Job, hash_of, said_as
 from ..run import run
 
@@ -80,11 +80,6 @@ def contents(path: Path) -> str | None:
     return sha256("".join(f"{one.relative_to(path)} {hash_of(one)} " for one in files).encode()).hexdigest()
 
 
-def loaded_from(job: Job) -> tuple[Any, ...]:
-    """What decides its network, without guests."""
-    return job.model, job.device, job.dtype, job.norms, tuple(job.adapters.items()), job.light
-
-
 def finished(folder: Path) -> dict[str, Any] | None:
     """What is told of a run that is there.  A folder appears whole or not at all."""
     try:
@@ -128,20 +123,17 @@ def kind_of(runs: Sequence[Run]) -> str:
 
 def worker(out: Path, way: Way) -> Callable[[Run], dict[str, Any]]:
     """Who carries out runs, and keeps the network of the last one."""
-    kept: dict[Any, Any] = {}
+    way = replace(way, kept={})
 
     def work(given: Run) -> dict[str, Any]:
-        folder, key = out / given.name, loaded_from(given.job)
+        folder = out / given.name
         if not (out / LOCK).is_file():
             raise BadInput(f"{socket.gethostname()} does not see {out}: a sweep's folder lies where all workers see it")
         if told := finished(folder):                    # whoever made it died before it could say so
             return told_of(told)
         for left in out.glob(f".{given.name}.*"):
             shutil.rmtree(left, ignore_errors=True)
-        if key not in kept:
-            kept.clear()
-            kept[key] = network(given.job, way)
-        return told_of(run(given.job, folder, replace(way, network=kept[key])))
+        return told_of(run(given.job, folder, way))
     return work
 
 

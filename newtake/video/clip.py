@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput
+from ..track import go_on
 from .footage import RATE, UNTOLD, Colours, Footage, Size, by, fitted, small_enough
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Video:
     def chunks(self, many: int = CHUNK) -> Iterator[Tensor]:        # (f 3 h w) each
         """All frames, so many at a time."""
         for first in range(0, len(self), many):
+            go_on()
             yield self[first:first + many]
 
     @property
