@@ -14,7 +14,7 @@ import typer
 
 from .commands import caches, foreign, learn, measure, restore, studio, sweep, tune
 from .commands.said import say, tell
-from .errors import BadInput, out_of_memory
+from .errors import BadInput, limit
 from .options import (
     Adapters,
     Box,
@@ -63,9 +63,9 @@ from .options import (
     pairs,
     pixels,
     sides,
-    typed,
     weighted,
 )
+from .settings import typed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Edit a real video with words.")
@@ -265,8 +265,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         line = "cancelled; nothing was left half-written" if code == CANCELLED else None
     except BadInput as e:
         line, code = str(e), 2
-    except (MemoryError, RuntimeError) as e:
-        if (line := out_of_memory(e)) is None:
+    except (MemoryError, RuntimeError, OSError) as e:
+        if (line := limit(e)) is None:
             raise
         code = 2
     except typer.TyperException as e:

@@ -13,8 +13,14 @@ class Note(UserWarning):
     """Nothing is wrong, but the caller should be told.  The command line prints it and goes on."""
 
 
-def out_of_memory(wrong: BaseException) -> str | None:
-    """The line for people where that is what went wrong; None: it is something else."""
-    if isinstance(wrong, MemoryError) or (isinstance(wrong, RuntimeError) and "memory" in str(wrong).lower()):
-        return "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets"
-    return None
+LIMITS = {                                              # by what the system says of them
+    "memory": "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets",
+    "name too long": "the name of a file is too long for this system; give a shorter one",
+    "home directory": "there is no such home directory; set HOME, and name folders such as --cache without ~",
+}
+
+
+def limit(wrong: BaseException) -> str | None:
+    """The line for people where a limit of the system was met; None: it is something else."""
+    said = "memory" if isinstance(wrong, MemoryError) else str(getattr(wrong, "strerror", None) or wrong).lower()
+    return next((line for part, line in LIMITS.items() if part in said), None)

@@ -10,8 +10,7 @@ from ..errors import BadInput
 from ..inversion import INVERSIONS
 from ..methods import configured
 from ..methods.configuring import settings, shown
-from ..options import typed
-from ..settings import Setting
+from ..settings import Setting, typed
 
 Kind = Literal["number", "whole number", "switch", "choice", "text"]
 KINDS: dict[str, Kind] = {"number": "number", "whole number": "whole number", "truth value, true or false": "switch",

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Condition, Event, Thread
 from typing import Any, Literal, final
 
-from ..errors import BadInput, Cancelled, out_of_memory
+from ..errors import BadInput, Cancelled, limit
 from ..outputs import new_folder
 from ..places import Places
 from ..ready import Way, prepared
@@ -92,7 +92,7 @@ class Ticket:
         except BadInput as wrong:
             return State("refused", line=" ".join(str(wrong).split()))
         except Exception as wrong:                      # whatever one job does, the others are carried out
-            if (line := out_of_memory(wrong)) is None:
+            if (line := limit(wrong)) is None:
                 traceback.print_exc()
                 return State("failed", line=f"a fault of newtake: {type(wrong).__name__}: {' '.join(str(wrong).split())}")
             return State("refused", line=line)
