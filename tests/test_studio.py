@@ -290,7 +290,7 @@ def test_kinds_of_edit_and_masks_are_chosen(opened, clip):
         page.mouse.move(place["x"] + place["width"] * 0.55, place["y"] + place["height"] / 2)
         page.mouse.up()
         with suppress(AssertionError):
-            playwright.expect(frame).not_to_have_attribute("src", plain, timeout=3000)
+            playwright.expect(frame).not_to_have_attribute("src", plain, timeout=2000)
             break
     assert frame.get_attribute("src") != plain
 
