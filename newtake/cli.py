@@ -6,7 +6,8 @@ Exit codes: 0 done, 2 bad input (one line), 130 cancelled, 1 our own fault.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,7 @@ from .options import (
     typed,
     weighted,
 )
+from .ranks import Ranks, opened
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Edit a real video with words.")
@@ -80,6 +82,7 @@ app.command()(restore.restore)
 app.command()(sweep.sweep)
 
 CANCELLED = 130                                         # what typer returns after an interrupt
+SHARED = ("edit", "demo", "rerun", "invert", "tune")     # what several ranks do together
 
 
 @app.command()
@@ -261,17 +264,35 @@ def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: every mistake of the user is one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with opened() as here:
+        code = ended(here.follow if here.number else partial(obeyed, arguments, here), here)
+        here.end(code)
+    sys.exit(code)
+
+
+def obeyed(arguments: Sequence[str], here: Ranks) -> int:
+    if here.of > 1 and not {*arguments[:1]} <= {*SHARED}:
+        raise BadInput(f"several ranks share the work of {', '.join(SHARED)} alone; start what else there is without torchrun")
+    return app(arguments or ["--help"], standalone_mode=False) or 0
+
+
+def ended(work: Callable[[], int], here: Ranks) -> int:
+    """The exit code of this work.  A mistake is told once: rank 0 has it too."""
+    line = None
     try:
-        code = app(arguments or ["--help"], standalone_mode=False) or 0
-        line = "cancelled; nothing was left half-written" if code == CANCELLED else None
+        code = work()
+    except KeyboardInterrupt:
+        code = CANCELLED
     except BadInput as e:
-        line, code = str(e), 2
+        line, code = None if here.number else str(e), 2
     except (MemoryError, RuntimeError) as e:
         if not isinstance(e, MemoryError) and "memory" not in str(e).lower():
             raise
         line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
+    if code == CANCELLED and here.number == 0:
+        line = "cancelled; nothing was left half-written"
     if line:
         tell("newtake: " + " ".join(line.split()))
-    sys.exit(code)
+    return code

@@ -15,6 +15,7 @@ ORDER = [
     {"options", "concepts", "one_clip"},
     {"bench", "sweep", "learning", "dialects"},
     {"run", "show"},
+    {"following"},
     {"outputs", "ready"},
     {"edits", "former"},
     {"prompts", "engines"},
@@ -26,7 +27,7 @@ ORDER = [
     {"attention", "words", "guidance"},
     {"levels", "video", "invitation"},
     {"shelf"},
-    {"track", "shapes", "aside", "free_memory", "settings", "extras"},
+    {"track", "shapes", "aside", "free_memory", "settings", "extras", "ranks"},
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use

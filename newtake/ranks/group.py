@@ -33,7 +33,7 @@ class Ranks:
     def __init__(self, number: int = 0, of: int = 1):
         self.number, self.of = number, of
         self.sent = 0                                   # bytes of tensors that this rank sent to others
-        self.waiting = True                             # whether those who follow wait for work
+        self.waiting = True                             # whether who follows waits for work
 
     # Tensors: the same calls, in the same order, on every rank
 
@@ -134,13 +134,14 @@ class Ranks:
     def follow(self) -> int:
         """Does what rank 0 leads, until it ends; its exit code."""
         while not isinstance(order := self.told(lambda: 0), int):
-            work, given = order
+            self.waiting, (work, given) = False, order
             work(*given)
+            self.waiting = True
         return order
 
     def end(self, code: int) -> None:
-        """Lets those go who wait for work.  Who was amidst of it ends with the same mistake, or for want of the others."""
-        if self.of > 1 and self.waiting:
+        """Rank 0 lets those go who wait for work.  Who is amidst of it ends by the same mistake, or for want of the others."""
+        if self.of > 1 and self.number == 0 and self.waiting:
             self.told(lambda: code)
 
 
