@@ -38,15 +38,15 @@ def leading(work: Work, ready: Ready, way: Way) -> Iterator[None]:
     pictures = [guest.pictures for guest in ready.model.guests]
     with here.leading(followed, work, ready.job, Way(way.download, way.trust), len(clip), clip.size, ready.shots, ready.mask,
                       pictures):
-        if here.of > 1:
-            joined(lambda: ready.model)
+        joined(lambda: ready.model)
         yield
 
 
 def joined(make: Callable[[], UNet]) -> UNet:
     """This rank's network, where all ranks have theirs.  BadInput on all where one has none, or not on a device of its own."""
     model = ranks().agreed(make)
-    ranks().apart(model.device)
+    if ranks().of > 1:
+        ranks().apart(model.device)
     return model
 
 
@@ -107,7 +107,7 @@ def followed_path(make: Callable[[], Trajectory], device: str) -> Iterator[Any]:
     here, path = ranks(), None
     with tempfile.TemporaryDirectory(prefix="newtake-") as name:
         folder = Path(name)
-        while (kept := here.told(lambda: None)) is None:
+        while (kept := here.told()) is None:
             receive(folder)
             with keeping(Shelf(folder, device)):
                 path = make()
@@ -124,6 +124,6 @@ def send(folder: Path) -> None:
 
 
 def receive(folder: Path) -> None:
-    while (one := ranks().told(lambda: None)) is not None:
+    while (one := ranks().told()) is not None:
         name, content = one
         (folder / name).write_bytes(content)

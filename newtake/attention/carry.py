@@ -32,7 +32,8 @@ class Carried:
         absent = ~torch.isin(self.numbers, window)
         carried = self.numbers[absent]
         # what is carried nobody has to send: in its place each frame itself
-        numbers, *inside = call.passed(None if index is None else torch.where(torch.isin(index, carried), window[:, None], index))
+        sought = None if index is None else torch.where(torch.isin(index, carried), window[:, None], index)
+        numbers, *inside = call.passed(sought)
         k, v = (torch.cat([here, there[:, absent.to(there.device)]], 1)
                 for here, there in zip(inside, self.kept[call.site], strict=True))
         return nearest(call, torch.cat([numbers, carried]), k, v, index)

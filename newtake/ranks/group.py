@@ -79,14 +79,17 @@ class Ranks:
 
     # Anything else
 
-    def told(self, make: Callable[[], Made]) -> Made:
-        """What rank 0 makes, which pickle has to know.  Where rank 0 cannot, its BadInput is everybody's."""
+    def told(self, make: Callable[[], Any] | None = None) -> Any:
+        """What rank 0 makes, which pickle has to know.  Where rank 0 cannot, its BadInput is everybody's.
+
+        make: what rank 0 calls; the others need none.
+        """
         import torch
 
-        if self.of == 1:
+        if make and self.of == 1:
             return make()
         box: list[Any] = [None]
-        if self.number == 0:
+        if make and self.number == 0:
             box[0] = tried(make)
         torch.distributed.broadcast_object_list(box, 0, device=torch.device("cpu"))
         made, wrong = box[0]
@@ -106,7 +109,7 @@ class Ranks:
         for number, one in enumerate(every):
             if one is not None:
                 raise BadInput(f"rank {number}: {one}" if number else one)
-        return made
+        return made                                     # pyright: ignore[reportReturnType]
 
     def apart(self, device: torch.device) -> None:
         """BadInput unless the ranks can work on devices such as this one, on a GPU one alone."""
@@ -117,8 +120,8 @@ class Ranks:
         if device.type not in ("cpu", "cuda"):
             raise BadInput(f"several ranks work on GPUs of NVIDIA or on processors, not on {device}; give --device cpu")
         if device.type == "cuda" and len({*every}) < self.of:
-            raise BadInput(f"{self.of} ranks need as many GPUs, and {every[0][1]} has several; give --nproc-per-node the number "
-                           "of GPUs, and --device cuda without a number")
+            raise BadInput(f"{self.of} ranks need a GPU each, and some have the same; give --nproc-per-node as many as there "
+                           "are, and --device cuda without a number")
 
     # Who leads and who follows
 
@@ -133,7 +136,7 @@ class Ranks:
 
     def follow(self) -> int:
         """Does what rank 0 leads, until it ends; its exit code."""
-        while not isinstance(order := self.told(lambda: 0), int):
+        while not isinstance(order := self.told(), int):
             self.waiting, (work, given) = False, order
             work(*given)
             self.waiting = True
@@ -173,7 +176,7 @@ def among(these: Ranks) -> Iterator[Ranks]:
 
 @contextmanager
 def opened() -> Iterator[Ranks]:
-    """Among the ranks that torchrun started; among nobody where it did not.  A rank has the GPU of its number, where there is."""
+    """Among the ranks that torchrun started, each with the GPU of its number, where there is one; else among nobody."""
     if not {*NEEDED} <= {*os.environ} or int(os.environ["WORLD_SIZE"]) == 1:
         with among(Ranks()) as alone:
             yield alone
