@@ -40,12 +40,13 @@ def network(**config) -> UNet:
     return networks.model(**config)
 
 
-def mixing(seed: int = 0) -> UNet:
+@torch.no_grad()
+def mixing() -> UNet:
     """Norms over the clip, and layers over its frames that do something."""
     net = networks.unet()
     layers = fresh(net)
     for layer in layers.values():
-        layer.attn_temp.to_out[0].weight.normal_(generator=torch.Generator().manual_seed(seed))
+        layer.attn_temp.to_out[0].weight.normal_(generator=torch.Generator().manual_seed(0))
     return UNet(net, networks.SCHEDULER, "clip", layers)
 
 
@@ -169,7 +170,6 @@ def test_gradients(two, checkpointing):
 def test_tuning_and_going_on_with_it(two, tmp_path):
     losses, weights = tuned(tmp_path / "alone", 4)
     two(tuned, tmp_path / "shared", 2)
-    assert [path.name for path in tmp_path.iterdir()] == ["alone", "shared"]
     for ours, those in two(tuned, tmp_path / "shared", 4):
         assert ours == pytest.approx(losses[2:], rel=1e-5)
         assert all(float((those[name] - weight).abs().max()) < 1e-5 for name, weight in weights.items())
