@@ -4,7 +4,8 @@ Methods: what two ranks answer beside what one process answers of the same laten
 the greatest difference of all passes of an inversion and an edit, as a share of the greatest number of the answer.
 
 Traffic: what a rank sends in one pass, as the code counts it, of the shape of Stable Diffusion 1.5, on tensors without numbers;
-a source and a target row.  How long that takes is reckoned, with the rates that are named in the table.
+a source and a target row.  How long that takes, and how much faster a pass is than on one device, is reckoned with the rates
+that are named in the table, as if nothing were sent while something is computed.
 
 Memory: one pass after the other of random weights in the shape of Stable Diffusion 1.5, in one process, then in ranks of
 gloo, each with one thread.  `peak`: the most that a process took above the loaded network.  Start one --look at a time: each
@@ -14,6 +15,7 @@ process has the network, 3.4 GB in float32.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +24,15 @@ from unittest.mock import patch
 import torch
 from subjects import Subject, sd
 from taken import begun, most, now
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import networks
 from ranked import Compared, Started
 
+from newtake.attention.call import Control
 from newtake.attention.frames import look, read
+from newtake.attention.regions import Words
 from newtake.inversion import INVERSIONS
 from newtake.methods import METHODS, configured
 from newtake.models.ranks import Ranked, shared_out
@@ -36,6 +41,7 @@ from newtake.models.unet import UNet
 from newtake.ranks import Ranks, ranks
 
 MIB = 2 ** 20
+WORK = 300e12                                           # operations a second of a GPU in bf16: assumed, not measured
 RATES = {"NVLink": 300e9, "PCIe": 20e9}                 # bytes a second that a rank sends: assumed, not measured
 LOOKS = ("own", "own,middle", "first,previous", "dense")
 PARTS = ("methods", "traffic", "memory")
@@ -94,24 +100,31 @@ def greatest(name: str, given: dict, f: int, steps: int) -> float:
 # What is sent
 
 def traffic(shape: Shape, many: Sequence[int]) -> None:
-    times = [f"ms at {rate / 1e9:.0f} GB/s ({name})" for name, rate in RATES.items()]
-    print(f"\n{shape.frames} frames of {shape.pixels} pixels, bf16, 2 rows\n")
-    print("| ranks | what mixes frames | MiB that a rank sends, at most | mean | " + " | ".join(times) + " |")
-    print("|---|---|---|---|" + "---|" * len(times))
-    for of in many:
-        for what, model, names in mixing(shape):
-            sent = [bytes_of(model, shape, names, Ranks(number, of)) for number in range(of)]
-            took = " | ".join(f"{1000 * max(sent) / rate:.2f}" for rate in RATES.values())
-            print(f"| {of} | {what} | {max(sent) / MIB:.2f} | {sum(sent) / of / MIB:.2f} | {took} |", flush=True)
+    rates = [f"ms at {rate / 1e9:.0f} GB/s ({name})" for name, rate in RATES.items()]
+    faster = [f"times as fast ({name})" for name in RATES]
+    head = ["ranks", "what mixes frames", "MiB that a rank sends, at most", "mean", "TFLOP of a rank",
+            f"ms at {WORK / 1e12:.0f} TFLOP/s", *rates, *faster]
+    print(f"\n{shape.frames} frames of {shape.pixels} pixels, bf16, 2 rows\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for what, model, controls in mixing(shape):
+        work, _ = asked(model, shape, controls, Ranks(0, 1))
+        for of in many:
+            each = [asked(model, shape, controls, Ranks(number, of)) for number in range(of)]
+            longest, sent = max(own for own, _ in each), [sent for _, sent in each]
+            waits = [max(sent) / rate for rate in RATES.values()]
+            cells = [f"{max(sent) / MIB:.1f}", f"{sum(sent) / of / MIB:.1f}", f"{longest / 1e12:.2f}",
+                     f"{1000 * longest / WORK:.1f}", *(f"{1000 * wait:.1f}" for wait in waits),
+                     *(f"{work / (longest + WORK * wait):.1f}" for wait in waits)]
+            print(f"| {of} | {what} | {' | '.join(cells)} |", flush=True)
 
 
-def mixing(shape: Shape) -> Iterator[tuple[str, UNet, str]]:
-    """What makes one answer of several frames: its name, a model, and the frames that a frame looks at."""
+def mixing(shape: Shape) -> Iterator[tuple[str, UNet, list[Control]]]:
+    """What makes one answer of several frames: its name, a model, and controls."""
     plain = subject(shape).model
-    yield from ((f"`{names}`", plain, names) for names in LOOKS)
-    yield "`own`, norms over the clip", UNet(plain.net, plain.scheduler, "clip"), "own"
+    yield from ((f"`{names}`", plain, [look(*read(names))]) for names in LOOKS)
+    yield "`own,middle`, and words are noted", plain, [look("own", "middle"), Words(rows=1, by_step=False)]
+    yield "`own`, norms over the clip", UNet(plain.net, plain.scheduler, "clip"), []
     tuned = UNet(plain.net, plain.scheduler, "frame", fresh(plain.net))
-    yield "`own`, layers over time behind every transformer block", tuned, "own"
+    yield "`own`, layers over time behind every transformer block", tuned, []
 
 
 def subject(shape: Shape) -> Subject:
@@ -119,13 +132,16 @@ def subject(shape: Shape) -> Subject:
 
 
 @torch.no_grad()
-def bytes_of(model: UNet, shape: Shape, names: str, here: Ranks) -> int:
-    """That this rank sends in one pass; nobody is there to take them."""
+def asked(model: UNet, shape: Shape, controls: list[Control], here: Ranks) -> tuple[int, int]:
+    """Of one pass: floating point operations of this rank, and bytes that it sends; nobody is there to take them."""
     made = subject(shape)
-    with patch("torch.distributed.all_to_all_single"), model.control(look(*read(names))):
-        z, ask = made.z0.expand(2, -1, -1, -1, -1), made.ask
-        Ranked(model, here).predict(z, model.levels(4)[0], ask.source.then(ask.targets))
-    return here.sent
+    z, text = made.z0.expand(2, -1, -1, -1, -1), made.ask.source.then(made.ask.targets)
+    nobody = (patch(f"torch.distributed.{name}") for name in ("all_to_all_single", "broadcast"))
+    with ExitStack() as stack, model.control(*controls), FlopCounterMode(display=False) as count:
+        for one in nobody:
+            stack.enter_context(one)
+        Ranked(model, here).predict(z, model.levels(4)[0], text)
+    return count.get_total_flops(), here.sent
 
 
 # Memory and time

@@ -13,7 +13,9 @@ from networks import asked, relative
 from ranked import Compared, Started
 from shell import SOURCE, TARGET, newtake, ran
 
-from newtake.attention.frames import look
+from newtake.attention.call import Frames
+from newtake.attention.frames import index, look
+from newtake.attention.share import Share
 from newtake.errors import BadInput
 from newtake.inversion import INVERSIONS
 from newtake.levels import diffusion
@@ -22,7 +24,7 @@ from newtake.models.ranks import shared_out
 from newtake.models.temporal import fresh
 from newtake.models.unet import UNet
 from newtake.models.windows import Windowed
-from newtake.ranks import ranks
+from newtake.ranks import Ranks, ranks
 from newtake.tuning import prepared, tune
 from newtake.video import Video
 
@@ -71,6 +73,16 @@ def sent(names, f):
     with model.control(look(*names)):
         model.predict(networks.clip(f), AT, asked().source)
     return ranks().sent - before
+
+
+def uneven():
+    """Rank 0 sends rank 1 two rows, which sends one back; the sum of what came, each row times its number and the rank's."""
+    here = ranks().number
+    z = (torch.arange(3.0) + 10 * here).requires_grad_()
+    with torch.enable_grad():
+        came = ranks().exchanged(z, [[1, 2], [1, 2]][here], [[1, 1], [2, 2]][here])
+        (came * torch.arange(1.0, 1 + len(came)) * (1 + here)).sum().backward()
+    return came.tolist(), z.grad.tolist()
 
 
 def slopes(checkpointing):
@@ -155,6 +167,27 @@ def test_only_what_is_looked_at_is_sent(two):
     for names, theirs in [(("own",), (0, 0)), (("own", "middle"), (1, 0)), (("first", "last"), (1, 1)),
                           (("own", "previous"), (1, 0)), (("own", 1), (0, 1)), (("dense",), (2, 2))]:
         assert two(sent, names, 4) == [2 * answer + frames * a_frame for frames in theirs], names
+
+
+@pytest.mark.parametrize("of", [2, 3, 5])
+@pytest.mark.parametrize("names", [("own", "middle"), ("first", "previous"), ("last", 1), ("own", -2, 3)])
+def test_who_sends_what(of, names):
+    """Every rank has what it looks at, from who has it, once; and what all others look at goes round."""
+    for f in (1, 2, 5, 16):
+        shares = [Share(Ranks(number, of), torch.arange(f)) for number in range(of)]
+        seen = index(Frames.all(f), *names)
+        (common, rest), *others = [share.plan(tuple(map(tuple, seen.tolist()))) for share in shares]
+        assert all(other == (common, rest) for other in others)
+        assert all(place // shares[0].each == rank for rank in range(of) for place in (*common[rank], *chain(*rest[rank])))
+        for number, share in enumerate(shares):
+            own, came = {*share.places.tolist()}, [place for sent in rest for place in sent[number]]
+            round_ = [place for rank, places in enumerate(common) if rank != number for place in places]
+            assert len({*came, *round_}) == len(came) + len(round_)
+            assert {*seen[share.places].flatten().tolist()} - own == {*came, *round_}
+
+
+def test_uneven_parts_and_the_way_back(two):
+    assert two(uneven) == [([0.0, 10.0], [1.0, 2.0, 4.0]), ([1.0, 2.0, 11.0, 12.0], [2.0, 6.0, 8.0])]
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

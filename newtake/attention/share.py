@@ -18,7 +18,8 @@ from ..shapes import Numbers
 if TYPE_CHECKING:
     from .call import Call
 
-Plan = list[list[list[int]]]                            # by who has them and who looks at them: places in the pass
+Places = list[int]                                      # in the pass
+Plan = tuple[list[Places], list[list[Places]]]          # by who has them: what all others look at; the rest, by who does
 
 
 @final
@@ -57,23 +58,31 @@ class Share:
 
     def _with_others(self, z: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
         """Places in the pass, and z (r f ...) of them."""
-        here = self.ranks.number
-        sends, receives = plan[here], [of[here] for of in plan]
-        if not any(places for of in plan for places in of):
-            return self.places, z
-        mine = torch.tensor([place - here * self.each for places in sends for place in places], dtype=torch.long)
-        came = self.ranks.exchanged(z.movedim(1, 0)[mine.to(z.device)], [*map(len, sends)], [*map(len, receives)])
-        there = torch.cat([self.places, torch.tensor([place for places in receives for place in places], dtype=torch.long)])
-        there, order = there.sort(stable=True)
-        return there, torch.cat([z, came.movedim(0, 1)], 1)[:, order.to(z.device)]
+        here, (common, rest) = self.ranks.number, plan
+        there, found = [*self.places.tolist()], [z]
+        for source, places in enumerate(common):
+            if places:
+                mine = [place - here * self.each if source == here else 0 for place in places]
+                found.append(self.ranks.spread(z[:, mine], source))
+                there += places
+        if any(places for of in rest for places in of):
+            sends, receives = rest[here], [of[here] for of in rest]
+            mine = [place - here * self.each for places in sends for place in places]
+            found.append(self.ranks.exchanged(z.movedim(1, 0)[mine], [*map(len, sends)], [*map(len, receives)]).movedim(0, 1))
+            there += [place for places in receives for place in places]
+        numbers, order = torch.tensor(there).sort(stable=True)
+        return numbers, torch.cat(found, 1)[:, order.to(z.device)]
 
     def _plan(self, index: tuple[tuple[int, ...], ...]) -> Plan:
         """Every rank knows what all look at, so nobody has to ask."""
         looked = (torch.tensor(index)[..., None] - self.numbers).abs().argmin(-1)              # (f k), places
         mine = [set(places.tolist()) for places in self.all.view(self.ranks.of, -1)]
         wanted = [set(looked[sorted(own)].flatten().tolist()) - own for own in mine]
-        has = lambda rank, place: place // self.each == rank
-        return [[[place for place in sorted(some) if has(rank, place)] for some in wanted] for rank in range(self.ranks.of)]
+        by_rank = range(self.ranks.of)
+        of = lambda rank, some: [place for place in sorted(some) if place // self.each == rank]
+        common = [set.intersection(*(wanted[other] for other in by_rank if other != rank)) for rank in by_rank]
+        return ([of(rank, common[rank]) for rank in by_rank],
+                [[of(rank, some - common[rank]) for some in wanted] for rank in by_rank])
 
     def across(self, layer: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         """A layer over all frames of the pass, z (r n f c): every rank runs it for some of the n places of a frame."""

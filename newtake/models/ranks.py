@@ -42,7 +42,7 @@ class Ranked(Wrapper):
 
     def encode(self, frames: Tensor) -> Tensor:
         """Of rank 0's frames; those of others only have to be as many, and as large."""
-        frames, share = self.ranks.of_first(frames), self._share(len(frames))
+        frames, share = self.ranks.spread(frames), self._share(len(frames))
         return share.gathered(self.inner.encode(frames[share.places]))
 
     def decode(self, z: Tensor) -> Tensor:

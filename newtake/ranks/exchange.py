@@ -29,6 +29,26 @@ class Exchange(Function):
 
 
 @final
+class Spread(Function):
+    """See `Ranks.spread`."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, source: int, ranks: Ranks) -> Tensor:
+        ctx.source, ctx.ranks = source, ranks
+        out = z.clone(memory_format=torch.contiguous_format)
+        dist.broadcast(out, source)
+        ranks.sent += out.nbytes * ranks.passes_on(source)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.reduce(total, ctx.source)
+        ctx.ranks.sent += total.nbytes * (ctx.ranks.number != ctx.source)
+        return total if ctx.ranks.number == ctx.source else torch.zeros_like(total), None, None
+
+
+@final
 class Alike(Function):
     """See `Ranks.alike`."""
 

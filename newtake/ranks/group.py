@@ -68,14 +68,15 @@ class Ranks:
             z /= self.of
             self.sent += 2 * (self.of - 1) * z.nbytes // self.of    # as a ring sends it
 
-    def of_first(self, z: Tensor) -> Tensor:
-        """Rank 0's, of a shape that all know."""
-        import torch.distributed as dist
+    def spread(self, z: Tensor, source: int = 0) -> Tensor:
+        """That of the rank `source`, on all ranks; others hand in one of its shape.  Its gradient is the sum of theirs."""
+        from .exchange import Spread
 
-        z = z.contiguous()
-        dist.broadcast(z, 0)
-        self.sent += 0 if self.number else (self.of - 1) * z.nbytes
-        return z
+        return Spread.apply(z, source, self)                    # pyright: ignore[reportReturnType]
+
+    def passes_on(self, source: int) -> bool:
+        """Whether this rank sends something when what `source` has goes round, as in a ring."""
+        return (self.number + 1) % self.of != source
 
     # Anything else
 
