@@ -140,7 +140,7 @@ def asked(model: UNet, shape: Shape, controls: list[Control], here: Ranks) -> tu
     with ExitStack() as stack, model.control(*controls), FlopCounterMode(display=False) as count:
         for one in nobody:
             stack.enter_context(one)
-        Ranked(model, here).predict(z, model.levels(4)[0], text)
+        (Ranked(model, here) if here.of > 1 else model).predict(z, model.levels(4)[0], text)
     return count.get_total_flops(), here.sent
 
 

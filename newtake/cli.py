@@ -286,9 +286,12 @@ def ended(work: Callable[[], int], here: Ranks) -> int:
     except BadInput as e:
         line, code = None if here.number else str(e), 2
     except (MemoryError, RuntimeError) as e:
-        if not isinstance(e, MemoryError) and "memory" not in str(e).lower():
+        if here.of > 1 and "by peer" in str(e):
+            line, code = "another rank is gone; what it said last tells why", 1
+        elif not isinstance(e, MemoryError) and "memory" not in str(e).lower():
             raise
-        line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
+        else:
+            line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
     if code == CANCELLED and here.number == 0:

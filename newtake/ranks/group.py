@@ -7,6 +7,7 @@ say nothing themselves.  Which ranks there are is set around the work (`ranks`),
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -187,6 +188,7 @@ def opened() -> Iterator[Ranks]:
 
     if (place := int(os.environ.get("LOCAL_RANK", 0))) < torch.cuda.device_count():
         torch.cuda.set_device(place)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)       # by which torchrun ends us: as ctrl-C, which clears up
     there = dist.is_initialized()
     if not there:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
