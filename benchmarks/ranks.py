@@ -8,8 +8,7 @@ a source and a target row.  How long that takes, and how much faster a pass is t
 that are named in the table, as if nothing were sent while something is computed.
 
 Memory: one pass after the other of random weights in the shape of Stable Diffusion 1.5, in one process, then in ranks of
-gloo, each with one thread.  `peak`: the most that a process took above the loaded network.  Start one --look at a time: each
-process has the network, 3.4 GB in float32.
+gloo, each with one thread.  `peak`: the most that a process took above the loaded network, which each has, 3.3 GB in float32.
 """
 
 import argparse
@@ -153,7 +152,7 @@ def memory(shape: Shape, looks: Sequence[str], passes: int) -> None:
     for names in looks:
         found = []
         for of in (1, 2):
-            started = Started(of)
+            started = Started(of, patience=3600)
             try:
                 each = started(partial(passed, shape, names, passes))
             finally:

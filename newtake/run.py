@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from .aside import free
 from .errors import BadInput, Note
-from .following import Told, leading
 from .outputs import fits, free_for, place, written
 from .prompts import round_trip, sourced
 from .ranks import ranks
@@ -63,6 +62,8 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     The folder appears whole or not at all.  A former run folder is replaced.  BadInput, before anything heavy is done, where
     the job cannot be done or `out` is something else.
     """
+    from .following import leading
+
     out = out.resolve()
     free_for(out, job)
     previewed(job, way)
@@ -138,6 +139,8 @@ def with_background(done: Edit, job: Job, beside: Path) -> Edit:
 
 def fill(job: Job, way: Way = Way()) -> dict[str, Any]:
     """The inversions of a job's shots, put where they are kept.  Evaluations, seconds, how many were made now, and notes."""
+    from .following import leading
+
     ready = prepared(replace(job, targets=(job.source or "a clip",)), way)
     with leading(filled, ready, way):
         return filled(ready, way) | {"notes": ready.notes}
@@ -161,7 +164,9 @@ def filled(ready: Ready, way: Way) -> dict[str, Any]:
 
 @contextmanager
 def paths(said: str | None, beside: Path) -> Iterator[Any]:
+    """Where inversions are: at rank 0, who tells other ranks of them."""
     from .cache import Cache, usual
+    from .following import Told
 
     if ranks().number:
         yield Told(None)

@@ -13,7 +13,6 @@ import torch
 from newtake.models.wrapper import Wrapper
 from newtake.ranks import opened, ranks
 
-LONG = 120                                              # seconds after which nobody will answer any more
 PRELOADED = ["diffusers", "newtake.cli", "newtake.edits", "newtake.methods", "newtake.models.load", "networks", "ranked"]
 
 
@@ -21,13 +20,14 @@ PRELOADED = ["diffusers", "newtake.cli", "newtake.edits", "newtake.methods", "ne
 class Started:
     """So many ranks; called with a function that pickle knows, and what it is given: what each rank makes of it."""
 
-    def __init__(self, of: int = 2):
+    def __init__(self, of: int = 2, patience: float = 120):
+        """patience: seconds after which nobody will answer any more."""
         context = get_context("forkserver")             # the imports are made once
         context.set_forkserver_preload(PRELOADED)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        self.pipes, self.processes = [], []
+        self.pipes, self.processes, self.patience = [], [], patience
         for number in range(of):
             ours, theirs = context.Pipe()
             self.pipes.append(ours)
@@ -37,7 +37,7 @@ class Started:
     def __call__(self, work: Callable[..., Any], *given: Any) -> list[Any]:
         for pipe in self.pipes:
             pipe.send((work, given))
-        answers = [pipe.recv() if pipe.poll(LONG) else (None, "it does not answer") for pipe in self.pipes]
+        answers = [pipe.recv() if pipe.poll(self.patience) else (None, "it does not answer") for pipe in self.pipes]
         wrong = [f"rank {number}: {why}" for number, (_, why) in enumerate(answers) if why]
         assert not wrong, "\n".join(wrong)
         return [made for made, _ in answers]
