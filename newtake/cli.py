@@ -64,10 +64,10 @@ from .options import (
     pairs,
     pixels,
     sides,
-    typed,
     weighted,
 )
 from .ranks import Ranks, opened
+from .settings import typed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Edit a real video with words.")
@@ -81,6 +81,12 @@ app.command()(learn.learn)
 app.command()(restore.restore)
 app.command()(sweep.sweep)
 
+LIMITS = {                                              # by what the system says of them
+    "memory": "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets",
+    "name too long": "the name of a file is too long for this system; give a shorter one",
+    "by peer": "another rank is gone; what it said last tells why",
+    "home directory": "there is no such home directory; set HOME, and name folders such as --cache without ~",
+}
 CANCELLED = 130                                         # what typer returns after an interrupt
 SHARED = ("edit", "demo", "rerun", "invert", "tune")     # what several ranks do together
 
@@ -285,13 +291,11 @@ def ended(work: Callable[[], int], here: Ranks) -> int:
         code = CANCELLED
     except BadInput as e:
         line, code = None if here.number else str(e), 2
-    except (MemoryError, RuntimeError) as e:
-        if here.of > 1 and "by peer" in str(e):
-            line, code = "another rank is gone; what it said last tells why", 1
-        elif not isinstance(e, MemoryError) and "memory" not in str(e).lower():
+    except (MemoryError, RuntimeError, OSError) as e:
+        told = "memory" if isinstance(e, MemoryError) else str(getattr(e, "strerror", None) or e).lower()
+        line, code = next((line for part, line in LIMITS.items() if part in told), None), 2
+        if line is None:
             raise
-        else:
-            line, code = "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets", 2
     except typer.TyperException as e:
         line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
     if code == CANCELLED and here.number == 0:

@@ -29,11 +29,11 @@ def embedded(told: Mapping[str, Any]) -> str:
     return json.dumps({name: told[name] for name in BITS}, ensure_ascii=False)
 
 
-def recorded(path: Path) -> Any:
+def recorded(path: Path, beside: Path | None = None) -> Any:
     """What is told of an edit in its file, or beside it; None where nothing is.  It may be a stranger's."""
     from .video import Video
 
-    beside = path.with_suffix(".json")
+    beside = beside or path.with_suffix(".json")
     try:
         told = json.loads(beside.read_text("utf-8")) if beside.is_file() else None
         if told is None or path.name not in [one["file"] for one in told["edits"]]:

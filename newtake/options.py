@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,11 +65,6 @@ Address = Annotated[str | None, Option("--address", help="of a Ray cluster that 
 Workers = Annotated[int | None, Option("--workers", help="processes of the engine ray; by default as many as have room")]
 Tries = Annotated[int, Option("--tries", min=1, help="how often a job is begun at most, whose worker dies or that fails")]
 Json = Annotated[bool, Option("--json", help="print one JSON object")]
-
-
-def typed(value: Any) -> str:
-    """A value as `--set` takes it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value).lower()
 
 
 def pairs(given: Sequence[str], option: str) -> dict[str, str]:

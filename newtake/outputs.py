@@ -49,7 +49,7 @@ def free_for(out: Path, job: Job) -> None:
     if job.lossless and ending in LOSSY:
         raise BadInput(f"{ending} is never lossless: use .mkv, .mp4, .webp, .png, or a run folder")
     for file in files(out, len(job.targets)):
-        free_file(file, clip)
+        free_file(file, clip, beside(out))
     if ending not in CARRYING and beside(out).exists() and not recorded(place(out)):
         raise BadInput(f"{beside(out).name} is there already, and is not of newtake; give another --out")
 
@@ -83,14 +83,18 @@ def not_in(folder: Path, clip: Path) -> None:
         raise BadInput(f"the clip lies in {folder.name}, which would be replaced; give another --out")
 
 
-def free_file(out: Path, clip: Path) -> None:
-    """BadInput where an edit at `out` would replace what newtake did not make."""
+def free_file(out: Path, clip: Path, told: Path) -> None:
+    """BadInput where an edit at `out` would replace what newtake did not make.  told: the file beside it that says so."""
+    there = place(out)
     if numbered(out):
         free_pictures(out)
-        return not_in(out.parent, clip)
-    free(out.parent, lambda name: True)
-    if out.exists() and (out.is_dir() or clip.resolve() == out or not recorded(out)):
-        raise BadInput(f"{out.name} is there already, and is no edit of newtake; give another --out")
+        not_in(there, clip)
+        taken = there.is_dir() and any(there.iterdir())
+    else:
+        free(out.parent, lambda name: True)
+        taken = out.exists()
+    if taken and (out.is_dir() or clip.resolve() == out or not recorded(there, told)):
+        raise BadInput(f"{there.name} is there already, and is no edit of newtake; give another --out")
 
 
 def written_folder(told: dict[str, Any], done: Edit, job: Job, out: Path) -> dict[str, Any]:

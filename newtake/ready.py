@@ -118,13 +118,17 @@ def looked_at(job: Job, way: Way = Way()) -> tuple[Method, Video]:
     from .methods import configured
     from .models import adapters
     from .models.guests import located
+    from .models.light import known
     from .welcome import footage
 
     named(job, way)
     method = configured(job.method, **job.settings)
     stated(job.source, job.targets, job.weights, job.shares)
     consistent(job)
+    known(job.light)
     clip = clip_of(job, job.size)
+    if job.size is not None:
+        within(job, job.size)
     if job.mask is not None:
         mask_clip(job.mask, clip, job.frames, job.start, job.stride)
     for name in job.adapters:
@@ -155,6 +159,16 @@ def consistent(job: Job) -> None:
         raise BadInput("--feather and --full-size say how the background is kept; give --keep-background as well")
 
 
+def within(job: Job, size: tuple[int, int]) -> None:
+    """BadInput where the job's box or feather does not lie in a picture of this size."""
+    from .background import of_box
+
+    if (job.background.feather or 0) not in range(max(size)):
+        raise BadInput(f"--feather is a number of pixels from 0 to {max(size) - 1}, not {job.background.feather}")
+    if job.background.box is not None:
+        of_box(job.background.box, size)
+
+
 def cut(clip: Video, job: Job) -> tuple[list[range], list[str]]:
     """The shots of a clip, as the job says, and notes: of its cuts, by the numbers of the file, and where nothing moves."""
     from .video.cuts import shots, still
@@ -177,8 +191,7 @@ def marked(job: Job, clip: Video) -> Any:
     """
     from .background import mask_of, of_box
 
-    if (job.background.feather or 0) not in range(max(clip.size)):
-        raise BadInput(f"--feather is a number of pixels from 0 to {max(clip.size) - 1}, not {job.background.feather}")
+    within(job, clip.size)
     if job.background.box is not None:
         return (of_box(job.background.box, clip.size)(range(1)) > 0).expand(len(clip), -1, -1)
     return None if job.mask is None else mask_of(job.mask, clip, job.frames, job.start, job.stride)

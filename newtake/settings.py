@@ -70,6 +70,11 @@ def setting_of(given: Any, f: Field, prefix: str) -> Setting:
     return Setting(name, getattr(given, f.name), type_, known["help"], known["least"], known["most"], read)
 
 
+def typed(value: Any) -> str:
+    """A value, as JSON knows it, as `--set` takes it."""
+    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value).lower()
+
+
 def reader(hint: Any) -> Reader:
     if get_origin(hint) is Literal:
         names = get_args(hint)

@@ -275,6 +275,9 @@ def test_mistakes_are_one_line_and_nothing_is_replaced(capsys, made, tmp_path):
                         ([*box, "--out", place], "would replace the edit"), ([*box, "--feather", -1], "feather"),
                         ([*box, "--out", tmp_path / "x.gif", "--lossless"], "never lossless"),
                         ([*box, "--sheet", edit], "would replace the edit"), ([*box, "--out", other], "is there already"),
+                        ([*box, "--out", tmp_path / "%05d.png"], "is there already"),
+                        ([*box, "--out", place / "%05d.png"], "would replace the edit"),
+                        ([*box, "--sheet", tmp_path / "o.mp4"], "have one name"),
                         ([*box, "--frames", 7], "6 frames")):
         before = {path: path.read_bytes() for path in place.iterdir()}
         code, out, told = newtake(capsys, "restore", edit, "--clip", clip, "--out", tmp_path / "o.mp4", *given)

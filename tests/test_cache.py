@@ -1,11 +1,11 @@
 """Inversions that are kept: made once, found by all that decides their bits, and by nothing else."""
 
 import json
-import os
 import subprocess
 import sys
 from contextlib import contextmanager
 
+import children
 import portalocker
 import pytest
 import torch
@@ -211,13 +211,11 @@ def test_what_is_damaged_is_made_anew(clip, model, tmp_path, damage):
 # Several processes, full disks
 
 def test_two_processes_at_once_invert_once(clip, tmp_path):
-    command = [sys.executable, "-m", "newtake", "edit", clip, TARGET, *QUICK, "--set", "steps=8", "--cache", tmp_path / "cache"]
-    start = lambda out: subprocess.Popen([*command, "--out", tmp_path / out], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                         text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    jobs = [start("one"), start("two")]
-    ended = [job.communicate(timeout=300) for job in jobs]
-    assert [job.returncode for job in jobs] == [0, 0], ended
-    one, two = (json.loads(said) for said, _ in ended)
+    command = ["edit", clip, TARGET, *QUICK, "--set", "steps=8", "--cache", tmp_path / "cache", "--out"]
+    outs = [tmp_path / "one", tmp_path / "two"]
+    jobs = [children.started(children.command, *command, out) for out in outs]
+    assert [children.ended(job) for job in jobs] == [0, 0]
+    one, two = (json.loads((out / "run.json").read_text()) for out in outs)
     assert bits(one) == bits(two) and one["inversion"]["made_now"] != two["inversion"]["made_now"]
     assert abs(one["evaluations"] - two["evaluations"]) == 8 and not [*(tmp_path / "cache").rglob("*.part*")]
 

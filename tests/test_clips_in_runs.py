@@ -217,6 +217,9 @@ def test_a_folder_of_pictures_by_their_names(clip, tmp_path):
     edit(clip, out, how=FAST)                           # its own are replaced
     code, _, said = ran("rerun", tmp_path / "work" / "shots", "--clip", clip)
     assert code == 0 and "the same bits" in said
+    assert "too long for this system" in refused("edit", clip, TARGET, "--out", tmp_path / f"{'a' * 300}.mp4")
+    (tmp_path / "work" / "shots.json").unlink()          # now they may be anybody's
+    assert "shots is there already, and is no edit of newtake" in refused("edit", clip, TARGET, *FAST, "--out", out)
     (tmp_path / "work" / "shots" / "mine.txt").write_text("mine")
     assert "such as mine.txt" in refused("edit", clip, TARGET, *FAST, "--out", out)
 

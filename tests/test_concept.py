@@ -2,13 +2,11 @@
 
 import json
 import signal
-import subprocess
-import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
+import children
 import pytest
 import torch
 from checkpoints import folder
@@ -17,14 +15,13 @@ from safetensors.torch import load_file
 from shell import newtake as command
 
 import newtake
-from newtake import cli
 from newtake.concepts import Pictures, configured
 from newtake.errors import BadInput
 from newtake.levels import generator, trained, wanted
 from newtake.methods.request import request
 from newtake.models.adapters.concept import write
 from newtake.prompts import strange_to
-from newtake.tuning import Training
+from newtake.tuning import Training, loop
 from newtake.tuning.concept import ConceptLearning, Shown, begun, drawn_loss, learn
 from newtake.world import Scene
 from newtake.world.clips import video
@@ -233,28 +230,24 @@ def asks(pictures, model, out, *more):
             "--steps", "6", "--rate", "1e-2", "--lora", "2", "--every", "2", "--set", "kinds=2", "--size", "32x32", *more]
 
 
-KILLED = """
-import os, sys
-from newtake.tuning import loop
-step = loop.Run.step
-def fatal(self, loss):
-    if self.done == 5:
-        os.kill(os.getpid(), 9)
-    return step(self, loss)
-loop.Run.step = fatal
-import torch
-torch.set_num_threads(1)
-from newtake import cli
-cli.main(sys.argv[1:])
-"""
+def dying(*arguments):
+    """The command, which is killed in its sixth step."""
+    step = loop.Run.step
+
+    def fatal(self, loss):
+        if self.done == 5:
+            signal.raise_signal(signal.SIGKILL)
+        return step(self, loss)
+
+    loop.Run.step = fatal
+    children.command(*arguments)
 
 
 def test_killed_the_same_command_goes_on_to_the_same_weights(capsys, sd1, pictures, tmp_path):
     whole, killed = asks(pictures, sd1, tmp_path / "whole"), asks(pictures, sd1, tmp_path / "killed")
     code, said, told = command(capsys, *whole)
     assert code == 0 and said.strip() == str(tmp_path / "whole") and "6 steps" in told
-    dying = [sys.executable, "-c", KILLED, *map(str, killed)]
-    assert subprocess.run(dying, cwd=Path(cli.__file__).parent.parent, capture_output=True).returncode == -signal.SIGKILL
+    assert children.ended(children.started(dying, *killed)) == -signal.SIGKILL
     assert not (tmp_path / "killed").exists() and (tmp_path / "killed.unfinished" / "state.safetensors").exists()
     code, _, told = command(capsys, *killed, "--set", "batch=1")
     assert code == 2 and "unfinished work with another batch" in told

@@ -1,12 +1,11 @@
 """Edits that are killed: the same command goes on where it was, to the bits of an undisturbed one."""
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import time
 
+import children
 import pytest
 from shell import ran
 
@@ -26,13 +25,12 @@ def command(tmp_path_factory):
 
 def killed(command, cache, out, level):
     """The command, ended with kill -9 when so many levels are in the cache."""
-    with subprocess.Popen([sys.executable, "-m", "newtake", *map(str, command), "--cache", cache, "--out", out],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"}) as job:
-        while not [*cache.glob(f"*/inverting-{level:04d}.safetensors")]:
-            assert job.poll() is None, "it ended before it was stopped"
-            time.sleep(0.005)
-        job.send_signal(signal.SIGKILL)
+    job = children.started(children.command, *command, "--cache", cache, "--out", out)
+    while not [*cache.glob(f"*/inverting-{level:04d}.safetensors")]:
+        assert job.exitcode is None, "it ended before it was stopped"
+        time.sleep(0.005)
+    job.kill()
+    assert children.ended(job) == -signal.SIGKILL
     assert not [*cache.glob("*/manifest.json")], "it was done before it was stopped"
 
 

@@ -35,11 +35,11 @@ def test_each_target_is_looked_at_by_itself():
     model, scene = load("tiny"), Scene(frames=2, size=(64, 64))
     targets = ["a blue ball on the grass", "a red rocket on the grass", "a red ball on the grass in watercolour"]
     ask, z0 = request(model, RED, targets), model.encode(video(scene)[:])
-    method = configured("newtake", steps=8)
+    method = configured("newtake", steps=4)
     path = method.invert(model, z0, ask)
     colour, thing, style = method._reach(model, path, ask)
     assert colour < 0.15 and colour < thing and style == 0            # a style has no place: the shape stays
-    method = configured("newtake", steps=8, reach=(colour + thing) / 2)                # one shape stays, one is let go
+    method = configured("newtake", steps=4, reach=(colour + thing) / 2)                # one shape stays, one is let go
     both = method(model, path, ask)
     for i, way in enumerate((method._kept(ask), method._free(ask))):
         assert torch.allclose(both[i:i + 1], way(model, path, alone(ask, i)), atol=1e-4)

@@ -5,6 +5,7 @@ import os
 import random
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -69,7 +70,14 @@ def jobs(folder, **told):
     ({"jobs": [{}, {"clips": [{"frames": 1}]}]}, "jobs.yaml, job 2: one of clips has no clip"),
     ({"clips": [{"clip": "a.mp4", "seed": 1}]}, "clips: unknown key 'seed'"), ({"threads": 0}, "above 0"),
     ("clips: [a.mp4", "no YAML"), ("- a", "no mapping"), ("seeds: 1\nseeds: 2", "'seeds' is there twice"),
-    ("clips: !!python/name:os.system", "no YAML"), ("targets: a", "clips is missing"), ("clips: a.mp4", "targets is missing"),
+    ("clips: !!python/name:os.system", "no YAML"), ("seeds: &a [1, 2]\ntargets: *a", "*a in line 2: write out"),
+    ("seeds: 0x" + "f" * 9000, "more than 18 digits"), ({"seeds": 10 ** 30}, "more than 18 digits"),
+    ({"clips": ["a" * 5000 + ".mp4"]}, "is no path: File name too long"), ({"mask": "a\0.png"}, "has a zero in it"),
+    ({"clips": ["~of nobody/a.mp4"]}, "is no path: Could not"), ({"out": "~of nobody/out"}, "is no path: Could not"),
+    ({"start": -1}, "start is a whole number, at least 0"), ({"box": [0, 0, 80, 8]}, "not inside of the picture"),
+    ({"keep_background": True, "feather": 64}, "from 0 to 63"), ({"light": "feather"}, "make a model light 'feather'"),
+    ({"light": ["compile", "fp8"]}, "compile does not go with fp8"),
+    ("targets: a", "clips is missing"), ("clips: a.mp4", "targets is missing"),
 ])
 def test_a_mistake_in_the_file_is_told_in_one_line(clips, wrong, line):
     path = file(clips, {"clips": ["a.mp4"]} | SMALL | wrong if isinstance(wrong, dict) else wrong)
@@ -93,6 +101,27 @@ def test_engines_say_what_they_do_not_take(clips, tmp_path, monkeypatch):
     (tmp_path / "sweep.json").write_text("{}")
     assert "is not of newtake sweep" in refused("sweep", path, "--out", tmp_path)
     assert "3 are meant" in refused("sweep", file(clips, SMALL | {"clips": "a.mp4", "seeds": [1, 2, 3, 4]}), "--most", 3)
+
+
+def test_what_cannot_be_reached_is_told_before_a_folder_is_made(clips, tmp_path, monkeypatch):
+    absent = lambda device: (_ for _ in ()).throw(BadInput(f"there is no device {device} here"))
+    monkeypatch.setattr("newtake.engines.local.chosen_device", absent)
+    path = file(clips, SMALL | {"clips": "a.mp4"})
+    assert "there is no device cpu here" in refused("sweep", path, "--out", tmp_path / "out")
+    if find_spec("ray"):
+        with socket.create_server(("127.0.0.1", 0)) as taken:           # and let go of: nobody listens there
+            port = taken.getsockname()[1]
+        for address, line in ((f"127.0.0.1:{port}", "refused; give"), ("wrong", "give HOST:PORT"), ("", "leave it out")):
+            assert line in refused("sweep", path, "--engine", "ray", "--address", address, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pattern_has_no_letters_but_its_own(clips):
+    folder = clips / "cut [1]"
+    folder.mkdir()
+    (folder / "c.mp4").write_bytes((clips / "a.mp4").read_bytes())
+    found = [Path(job.clip).relative_to(clips) for job in jobs(clips, clips="cut [1]/?.mp4")]
+    assert found == [Path("cut [1]/c.mp4")]
 
 
 def test_jobs_are_the_product_of_the_lists(clips):

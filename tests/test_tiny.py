@@ -82,12 +82,12 @@ def test_the_autoencoder_is_given_a_few_frames_at_a_time(tiny):
 
 
 def test_the_main_job_turns_the_ball_blue_and_leaves_the_grass(tiny):
-    scene = Scene(size=(64, 64), frames=3, motion="crossing", seed=11)
-    edits = [edited(video(scene), scene.caption(), ["a blue ball on the grass"], configured(name, steps=20), tiny)
+    scene = Scene(size=(64, 64), frames=2, motion="crossing", seed=11)
+    edits = [edited(video(scene), scene.caption(), ["a blue ball on the grass"], configured(name, steps=10), tiny)
              for name in ("fatezero", "ddim")]
     outside = ~torch.from_numpy(masks(scene))
     fatezero, ddim = (psnr(done.videos[0][:], done.source[:], outside) for done in edits)
-    assert [said["colour"] for said in judges.load().says(edits[0].videos[0][:])] == ["blue"] * 3
+    assert [said["colour"] for said in judges.load().says(edits[0].videos[0][:])] == ["blue"] * 2
     assert fatezero > 25 and fatezero > ddim + 3
 
 

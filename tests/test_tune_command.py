@@ -1,12 +1,10 @@
 """`newtake tune`, run as a person runs it: killed, interrupted, done twice, and what it leaves used by `newtake edit`."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 
 import checkpoints
+import children
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,19 +20,6 @@ from newtake.world import Scene
 from newtake.world.clips import video
 
 SOURCE, TARGET = "a red car on the grass", "a blue car on the grass"
-DYING = """
-import os, signal, sys
-from newtake import cli
-from newtake.tuning import clip
-asked, denoising = [], clip.denoising
-def dies(*given):
-    asked.append(given)
-    if len(asked) == int(sys.argv[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return denoising(*given)
-clip.denoising = dies
-cli.main(sys.argv[2:])
-"""
 FOURTH = 8 + 2 + 8 + 2                                  # the draw of the fourth step: looks, steps, looks
 
 
@@ -52,6 +37,23 @@ def command(made, out, *more) -> list[str]:
                           "--every", 2, "--rate", 0.01, "--device", "cpu", "--out", out, *more]))
 
 
+def stopped(stop):
+    """`denoising` that is stopped in the fourth step."""
+    asked, denoising = [], tuning.denoising
+
+    def stops(*given):
+        asked.append(given)
+        if len(asked) == FOURTH:
+            stop()
+        return denoising(*given)
+    return stops
+
+
+def dying(*arguments) -> None:
+    tuning.denoising = stopped(lambda: signal.raise_signal(signal.SIGKILL))
+    children.command(*arguments)
+
+
 def edit(made, out) -> list[str]:
     return list(map(str, ["edit", made / "clip.mp4", TARGET, "--source", SOURCE, "--model", made / "model", "--frames", 2,
                           "--set", "steps=2", "--device", "cpu", "--out", out]))
@@ -66,9 +68,7 @@ def test_defaults_are_as_suits_the_checkpoint():
 
 def test_killed_the_same_command_ends_with_the_same_weights(capsys, made, tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    alone = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", DYING, str(FOURTH), *command(made, killed)], env=alone, capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert children.ended(children.started(dying, *command(made, killed))) == -signal.SIGKILL
     assert {p.name for p in tmp_path.iterdir()} == {"killed.unfinished"}
     code, said, told = newtake(capsys, *command(made, killed))
     assert code == 0 and "went on from step 2" in told and "5 steps; loss" in told and said.strip() == str(killed)
@@ -79,15 +79,7 @@ def test_killed_the_same_command_ends_with_the_same_weights(capsys, made, tmp_pa
 
 
 def test_interrupted_it_keeps_what_it_has_and_says_how_to_go_on(capsys, made, tmp_path, monkeypatch):
-    asked, denoising = [], tuning.denoising
-
-    def interrupted(*given):
-        asked.append(given)
-        if len(asked) == FOURTH:
-            raise KeyboardInterrupt
-        return denoising(*given)
-
-    monkeypatch.setattr(tuning, "denoising", interrupted)
+    monkeypatch.setattr(tuning, "denoising", stopped(lambda: signal.default_int_handler(signal.SIGINT, None)))
     code, _, told = newtake(capsys, *command(made, tmp_path / "out", "--lora", 2))
     assert code == 130 and "the same command goes on" in told and not (tmp_path / "out").exists()
     code, _, told = newtake(capsys, *command(made, tmp_path / "out", "--lora", 2))

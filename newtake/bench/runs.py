@@ -17,6 +17,7 @@ from ..metrics.clip import load as load_clip
 from ..metrics.perceptual import LayerDistance
 from ..report.cases import inside
 from ..report.tables import checked
+from ..settings import typed
 from ..track import track
 from ..video import Video
 from ..world import judge
@@ -167,14 +168,9 @@ def called(told: Mapping[str, Results]) -> dict[str, str]:
         differ = [setting for setting in every[0] if any(one.get(setting) != every[0][setting] for one in every)]
         several = len({told[name]["model"]["sha256"] for name in runs}) > 1
         for name in runs:
-            said = ";".join(f"{setting}={shown(jobs[name]['settings'].get(setting))}" for setting in differ)
+            said = ";".join(f"{setting}={typed(jobs[name]['settings'].get(setting))}" for setting in differ)
             names[name] = f"{method}{f':{said}' * bool(differ)}{f', {model_of(told[name])}' * several}"
     return names
-
-
-def shown(value: Any) -> str:
-    """A setting as the command line takes it."""
-    return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
 
 
 def model_of(told: Results) -> str:

@@ -36,6 +36,7 @@ def restore(edit: Annotated[Path, typer.Argument(help="the edited clip, of any t
             as_json: Json = False):
     """Put a clip's background back into an edit of it: outside the mask all is as it was, size, timing and sound too."""
     from ..background import kept, laid_over
+    from ..outputs import place
     from ..show import noted, shown
     from ..video import Video
     from ..video import sheet as drawn
@@ -44,10 +45,12 @@ def restore(edit: Annotated[Path, typer.Argument(help="the edited clip, of any t
         raise BadInput("say what may differ: --mask PICTURE|CLIP, or --box X,Y,W,H" + (", not both" if mask else ""))
     made, source = Video.read(edit), Video.read(clip, frames, start, stride)
     alike(made, source, clip)
-    named = [path for path in (out, sheet) if path]
+    named = [path for path in (out and place(out), sheet) if path]
+    if out and sheet and place(out).resolve() == sheet.resolve():
+        raise BadInput("the result and the sheet have one name; give --sheet another")
     out = out or edit.resolve().with_name(f"{edit.stem}-restored{'.png' if len(source) == 1 else '.mp4'}")
     for path in (out, *([sheet] if sheet else [])):
-        spared(path, {"edit": edit, "clip": clip, "mask": mask})
+        spared(place(path), {"edit": edit, "clip": clip, "mask": mask})
     if there := [path for path in named if path.exists()]:
         raise BadInput(f"{there[0]} is there already; name another place")
     with noted(tell), shown():

@@ -44,7 +44,7 @@ def sweep(jobs: Annotated[Path, typer.Argument(help="a YAML file: see docs/sweep
     from ..engines import engine as opened
     from ..run import Way
     from ..show import noted
-    from ..sweep import checked, finished, held, read, runs_of
+    from ..sweep import checked, finished, held, kind_of, read, runs_of
 
     given, said = read(jobs, most)
     out = (out or said or Path("runs") / jobs.stem).resolve()
@@ -54,11 +54,12 @@ def sweep(jobs: Annotated[Path, typer.Argument(help="a YAML file: see docs/sweep
         asked = checked(given, way)
         device = who.best() if any(job.device is None for job in asked) else "cpu"
         runs = runs_of(asked, device)
+        todo = [one for one in runs if finished(out / one.name) is None]
         if dry_run:
-            there = sum(finished(out / one.name) is not None for one in runs)
-            return forecast(runs, there, out, as_json)
+            return forecast(runs, len(runs) - len(todo), out, as_json)
+        if todo:
+            who.ready(kind_of(todo))
         with held(out):
-            todo = [one for one in runs if finished(out / one.name) is None]
             told = carry_out(who, runs, todo, out, way)
             if report and len(told["given_up"]) < len(runs) and (todo or not (out / "report.html").exists()):
                 one_report(out, [one for one in runs if finished(out / one.name)], clip_model, trust)
@@ -71,7 +72,8 @@ def sweep(jobs: Annotated[Path, typer.Argument(help="a YAML file: see docs/sweep
 def forecast(runs: Sequence[Run], there: int, out: Path, as_json: bool) -> None:
     clips, groups = {one.job.clip for one in runs}, {one.group for one in runs}
     told = {"jobs": len(runs), "there": there, "clips": len(clips), "groups": len(groups), "folder": str(out)}
-    say(told, as_json, f"{len(runs)} jobs of {len(clips)} clip{'s' * (len(clips) > 1)}; {there} of them are done already")
+    jobs, of = f"{len(runs)} job{'s' * (len(runs) > 1)}", f"{len(clips)} clip{'s' * (len(clips) > 1)}"
+    say(told, as_json, f"{jobs} of {of}; {there} of them are done already")
 
 
 def carry_out(who: Any, runs: Sequence[Run], todo: Sequence[Run], out: Path, way: Any) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def carry_out(who: Any, runs: Sequence[Run], todo: Sequence[Run], out: Path, way
             ended.append(event)
     finally:
         told = became(runs, todo, ended) | {"engine": who.name, "seconds": round(time.monotonic() - start, 1)}
-        if todo:
+        if ended:
             kept(out, {"sweep": told, "jobs": listed(runs, todo, ended)})
     for note, names in noted_by(ended).items():
         tell(note if len(names) == len(todo) else f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {note}")

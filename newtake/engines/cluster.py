@@ -19,6 +19,7 @@ from typing import Any, final
 
 from ..errors import BadInput
 from ..extras import ray as imported
+from ..models.load import chosen_device
 from ..record import versions
 from .engine import Answer, Began, Died, Engine, Event, Said, Task, Work, answered, judged, line
 from .queue import Queue
@@ -32,6 +33,8 @@ ALONE = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
 @final
 class Worker:
     """An actor."""
+
+    work: Work
 
     def begin(self, make: Callable[[], Work]) -> Answer:
         """Its name, and the versions of what decides bits; or why it cannot start, which Ray would say at great length."""
@@ -62,6 +65,8 @@ class Cluster(Engine):
         super().__init__(tries)
         if workers is not None and workers < 1:
             raise BadInput(f"there is at least 1 worker, not {workers}")
+        if address == "":                               # of a variable that is not set, say
+            raise BadInput("the address of a Ray cluster is HOST:PORT or auto; leave it out to start one here")
         self.address, self.workers, self.ours = address, workers, False
         guarded(alone=address is None)
         self.ray = imported("many jobs are spread")
@@ -74,9 +79,11 @@ class Cluster(Engine):
         if not self.address:
             told |= dict(num_cpus=self.workers, include_dashboard=False, object_store_memory=STORE)
         try:
+            answers(self.address or "")
             self.ray.init(self.address or "local", **told)
         except Exception as wrong:                      # of many kinds, and long
-            raise BadInput(f"no Ray cluster at {self.address or 'this machine'}: {line(str(wrong))}") from wrong
+            right = "; give HOST:PORT as `ray start --head` says it, or auto on a node of the cluster" * bool(self.address)
+            raise BadInput(f"no Ray cluster at {self.address or 'this machine'}: {line(str(wrong))}{right}") from wrong
         self.ours = True
 
     def __exit__(self, *wrong):
@@ -90,6 +97,11 @@ class Cluster(Engine):
             return "cuda" if torch.cuda.is_available() else "cpu"
         self.connect()
         return "cuda" if self.ray.cluster_resources().get("GPU") else "cpu"
+
+    def ready(self, device):
+        if not self.address:
+            chosen_device(device)
+        self.connect()
 
     def carried_out(self, make, tasks, device, threads):
         self.connect()
@@ -107,6 +119,13 @@ class Cluster(Engine):
             return self.workers
         there = self.ray.cluster_resources() if self.address else {"CPU": os.cpu_count() or 1}
         return max(1, int(there.get("GPU", 1) if device == "cuda" else there.get("CPU", 1) // threads))
+
+
+def answers(address: str) -> None:
+    """OSError where nobody listens at HOST:PORT: Ray would ask for two minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), min(int(port), 65535)), PATIENCE / 4).close()
 
 
 def guarded(alone: bool) -> None:

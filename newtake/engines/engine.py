@@ -77,6 +77,10 @@ class Engine(ABC):
         """The kind of device that work is best given to: cuda, mps or cpu."""
 
     @abstractmethod
+    def ready(self, device: str) -> None:
+        """BadInput where it cannot be reached, or has surely no such device.  It takes what time reaching it takes."""
+
+    @abstractmethod
     def carried_out(self, make: Callable[[], Work], tasks: Sequence[Task], device: str, threads: int) -> Iterator[Event]:
         """Every task, in an order of the engine's, until each has ended.  device: its kind; threads: of the processor, that the
         work takes in each worker.

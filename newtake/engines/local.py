@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import final
 
+from ..models.load import chosen_device
 from .engine import Began, Ended, Engine, answered, judged
 
 
@@ -13,9 +14,10 @@ class Local(Engine):
     name = "local"
 
     def best(self):
-        import torch
+        return chosen_device(None).type
 
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    def ready(self, device):
+        chosen_device(device)
 
     def carried_out(self, make, tasks, device, threads):
         work = make()

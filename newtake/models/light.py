@@ -33,12 +33,7 @@ def lighten(model: UNet, names: Iterable[str]) -> None:
     Who shares these networks with others hands in copies.  Raises BadInput for a name that is not known, and where
     something cannot be: then the model is as it was.
     """
-    asked = set(names)
-    if unknown := sorted(asked - {*LIGHT}):
-        raise BadInput(f"unknown way to make a model light {unknown[0]!r}; known are {', '.join(LIGHT)}")
-    for name, others in APART.items():
-        if name in asked and (both := [other for other in others if other in asked]):
-            raise BadInput(f"{name} does not go with {both[0]}; leave one of them out")
+    asked = known(names)
     for name in LIGHT:                                  # in this order: weights are offloaded as they lie in the end
         if name in asked and name in POSSIBLE:
             POSSIBLE[name](model)
@@ -47,6 +42,17 @@ def lighten(model: UNet, names: Iterable[str]) -> None:
             LIGHT[name](model)
     model.light = tuple(sorted({*model.light, *asked}))
     vars(model).pop("hash", None)
+
+
+def known(names: Iterable[str]) -> set[str]:
+    """BadInput where one is not, or two do not go together."""
+    asked = set(names)
+    if unknown := sorted(asked - {*LIGHT}):
+        raise BadInput(f"unknown way to make a model light {unknown[0]!r}; known are {', '.join(LIGHT)}")
+    for name, others in APART.items():
+        if name in asked and (both := [other for other in others if other in asked]):
+            raise BadInput(f"{name} does not go with {both[0]}; leave one of them out")
+    return asked
 
 
 def denoisers(model: UNet) -> list[Any]:

@@ -21,6 +21,10 @@ def whole(given: Any, what: str) -> int:
     return given if type(given) is int else no(what, "a whole number", given)
 
 
+def from_zero(given: Any, what: str) -> int:
+    return given if type(given) is int and given >= 0 else no(what, "a whole number, at least 0", given)
+
+
 def above_zero(given: Any, what: str) -> int:
     return given if type(given) is int and given > 0 else no(what, "a whole number above 0", given)
 
@@ -67,13 +71,26 @@ def no(what: str, wanted: str, given: Any) -> Any:
     raise BadInput(f"{what} is {wanted}, not {given!r:.80}")
 
 
+def place(base: Path, name: str) -> Path:
+    """Of a file, or of one to be, from a folder on.  BadInput where the name can be none."""
+    try:
+        path = base / Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as wrong:            # the name is too long, or of nobody's home
+        said = getattr(wrong, "strerror", None) or wrong
+        raise BadInput(f"{name!r:.80} is no path: {said}; name a file or a folder") from wrong
+    if "\0" in name:
+        raise BadInput(f"{name!r:.80} is no path: it has a zero in it; name a file or a folder")
+    return path
+
+
 # What a job has beside its clip, target, method, settings and seed: of all, or of an entry alone.
 COMMON: dict[str, Callable[[Any, str], Any]] = {
     "source": text, "model": text, "adapters": weighted, "guests": texts, "norms": one_of("frame", "clip"),
-    "frames": above_zero, "start": whole, "stride": above_zero, "size": size, "device": one_of("cpu", "cuda", "mps"),
+    "frames": above_zero, "start": from_zero, "stride": above_zero, "size": size, "device": one_of("cpu", "cuda", "mps"),
     "dtype": one_of("fp32", "bf16", "fp16"), "threads": above_zero, "window": above_zero, "words": texts, "spared": texts,
     "mask": text, "weights": numbers, "shares": numbers, "cuts": one_of("edit", "refuse", "ignore"), "whole": truth,
-    "lossless": truth, "keep_background": truth, "box": box, "feather": whole, "full_size": truth, "light": texts,
+    "lossless": truth, "keep_background": truth, "box": box, "feather": from_zero, "full_size": truth, "light": texts,
 }
 BACKGROUND = {"keep_background": "keep", "box": "box", "feather": "feather", "full_size": "full_size"}
 FIXED = {"dtype": "fp32", "threads": 1, "window": 16}   # nothing that decides bits is left to the machine that computes them
@@ -93,18 +110,18 @@ class Fields(NamedTuple):
         background = {field: read.pop(name) for name, field in BACKGROUND.items() if name in read}
         read |= {"windows": (read.pop("window"),) * 2, "background": Background(**background)}
         if "mask" in read:
-            read["mask"] = str(self.base / Path(read["mask"]).expanduser())
-        read["adapters"] = {self.place(name): weight for name, weight in read.get("adapters", {}).items()}
+            read["mask"] = str(place(self.base, read["mask"]))
+        read["adapters"] = {self.found(name): weight for name, weight in read.get("adapters", {}).items()}
         read["guests"] = tuple(map(self.guest, read.get("guests", ())))
-        read["model"] = self.place(read.get("model", "tiny"))
-        return Job(str(self.base / Path(told["clip"]).expanduser()), read.pop("source", None), (told["target"],),
+        read["model"] = self.found(read.get("model", "tiny"))
+        return Job(str(place(self.base, told["clip"])), read.pop("source", None), (told["target"],),
                    told["method"], told["settings"], seed=told["seed"], **read)
 
     def guest(self, said: str) -> Any:
         one = guest(said)
-        return one.with_files(self.place(one.where), one.file and self.place(one.file))
+        return one.with_files(self.found(one.where), one.file and self.found(one.file))
 
-    def place(self, name: str) -> str:
+    def found(self, name: str) -> str:
         """A path from the file's folder on, where there is one; else the name as it stands, of a hub or built in."""
-        path = self.base / Path(name).expanduser()
+        path = place(self.base, name)
         return str(path) if name != "tiny" and path.exists() else name

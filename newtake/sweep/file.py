@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob
@@ -13,23 +14,38 @@ from typing import Any
 import yaml
 
 from ..errors import BadInput
-from .fields import COMMON, Fields, text, whole
+from .fields import COMMON, Fields, place, text, whole
 
 MOST = 10_000                                           # jobs, where nobody said otherwise
-LARGEST = 1 << 22                                       # bytes of a file
+LARGEST = 1 << 20                                       # bytes of a file
+DIGITS = 18                                             # of a whole number
 AXES = {"clips": "clip", "targets": "target", "methods": "method", "settings": "", "seeds": "seed"}
 NESTED = {"clips": "targets", "methods": "settings"}    # what an entry of one axis may have of another, instead of the block's
 Entry = Mapping[str, Any]                               # fields of a job, as the file has them
 
 
 class Loader(yaml.SafeLoader):
-    """A key that is there twice would silently count once."""
+    """A key that is there twice would silently count once; a few lines of *names can stand for more than memory holds."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.YAMLError(f"*{event.anchor} in line {event.start_mark.line + 1}: write out what it stands for")
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if twice := next((name for name in names if names.count(name) > 1), None):
+        names = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        if twice := next((name for name, times in names.items() if times > 1), None):
             raise yaml.YAMLError(f"the key {twice!r} is there twice, in line {node.start_mark.line + 1} and after it")
         return super().construct_mapping(node, deep)
+
+    def whole(self, node):
+        if len(node.value) > DIGITS:
+            raise yaml.YAMLError(f"a number in line {node.start_mark.line + 1} has more than {DIGITS} digits")
+        return self.construct_yaml_int(node)
+
+
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.whole)
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ def read(path: Path, most: int = MOST) -> tuple[list[Fields], Path | None]:
     if (many := sum(one.many for one in blocks)) > most:
         raise BadInput(f"{path.name} has {many:,} jobs, and at most {most:,} are meant; say --most {many} where they are")
     jobs = [Fields(fields, base, one.where) for one in blocks for fields in one.fields()]
-    return jobs, base / Path(out).expanduser() if out else None
+    return jobs, place(base, out) if out else None
 
 
 def loaded(path: Path) -> dict[str, Any]:
@@ -85,9 +101,9 @@ def loaded(path: Path) -> dict[str, Any]:
     except OSError as wrong:
         raise BadInput(f"{path} cannot be read: {wrong.strerror}; give a YAML file with clips and targets") from wrong
     except (yaml.YAMLError, ValueError, RecursionError) as wrong:
-        raise BadInput(f"{path.name} is no YAML: {' '.join(str(wrong).split())}") from wrong
+        raise BadInput(f"{path.name} is no YAML that can be read: {' '.join(str(wrong).split())}") from wrong
     if not isinstance(told, dict):
-        raise BadInput(f"{path.name} is no mapping of at most 4 MB; it has keys such as clips and targets")
+        raise BadInput(f"{path.name} is no mapping of at most 1 MB; it has keys such as clips and targets")
     return told
 
 
@@ -124,10 +140,10 @@ def entry(given: Any, axis: str, where: str) -> Entry:
 
 def located(one: Entry, base: Path, where: str) -> list[Entry]:
     """The clips that a name or a pattern means."""
-    path = base / Path(one["clip"]).expanduser()
+    path = place(base, one["clip"])
     if path.exists() or not any(letter in one["clip"] for letter in "*?"):
         return [one]
-    if not (found := sorted(glob(str(path), recursive=True))):
+    if not (found := sorted(glob(str(path).replace("[", "[[]"), recursive=True))):
         raise BadInput(f"{where}: no clip is like {one['clip']}, so that nothing is left to do")
     return [{**one, "clip": each} for each in found]
 

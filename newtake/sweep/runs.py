@@ -116,9 +116,14 @@ def held(out: Path) -> Iterator[None]:
 def carried_out(engine: Engine, runs: Sequence[Run], out: Path, way: Way) -> Iterator[Event]:
     """Runs that are not there yet.  What an end has for a result, see `told_of`."""
     tasks = [Task(one.name, one.group, one) for one in runs]
+    threads = max(one.job.threads or 1 for one in runs)
+    return engine.carried_out(partial(worker, out.resolve(), way), tasks, kind_of(runs), threads)
+
+
+def kind_of(runs: Sequence[Run]) -> str:
+    """Of the device that a worker needs."""
     kinds = {one.job.device for one in runs}
-    kind = next((kind for kind in ("cuda", "mps") if kind in kinds), "cpu")
-    return engine.carried_out(partial(worker, out.resolve(), way), tasks, kind, max(one.job.threads or 1 for one in runs))
+    return next((kind for kind in ("cuda", "mps") if kind in kinds), "cpu")
 
 
 def worker(out: Path, way: Way) -> Callable[[Run], dict[str, Any]]:
