@@ -60,12 +60,12 @@ def followed(work: Work, job: Job, way: Way, frames: int, size: tuple[int, int],
         warnings.simplefilter("ignore", Note)           # rank 0 tells of it
         if job.threads is not None:
             torch.set_num_threads(job.threads)
-        model = joined(lambda: guided(network(job, way), job, way, pictures))
+        model = joined(lambda: invited(network(job, way), job, way, pictures))
         clip = Video.of(torch.zeros(1, 3, size[1], size[0]).expand(frames, -1, -1, -1))
         work(Ready(job, clip, shots, mask, configured(job.method, **job.settings), model, None, {}, None, []), way)
 
 
-def guided(model: UNet, job: Job, way: Way, pictures: list[Tensor]) -> UNet:
+def invited(model: UNet, job: Job, way: Way, pictures: list[Tensor]) -> UNet:
     """With the job's guests, whose control pictures rank 0 has read or drawn."""
     from .models.guests import load
 

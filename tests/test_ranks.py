@@ -85,6 +85,14 @@ def uneven():
     return came.tolist(), z.grad.tolist()
 
 
+def on(device):
+    """What is wrong with it, of this device on every rank."""
+    try:
+        ranks().apart(torch.device(device))
+    except BadInput as wrong:
+        return str(wrong)
+
+
 def slopes(checkpointing):
     """Of the empty prompt, and of all weights."""
     model, text = mixing(), asked().null
@@ -210,6 +218,12 @@ def test_tuning_and_going_on_with_it(two, tmp_path):
 def test_a_mistake_of_one_is_that_of_all(two):
     assert two(mistaken, 0) == [["no such thing", "no such thing"]] * 2
     assert two(mistaken, 1) == [["made", "rank 1: no such thing"], ["made", "rank 1: no such thing"]]
+
+
+def test_devices_are_for_one_rank_each(two):
+    assert two(on, "cpu") == [None, None]
+    for device, why in ("cuda:0", "a GPU each"), ("mps", "not on mps"):
+        assert all(why in wrong for wrong in two(on, device))
 
 
 def test_the_command(two, place, capsys):
