@@ -6,7 +6,7 @@ Exit codes: 0 done, 2 bad input (one line), 130 cancelled, 1 our own fault.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from .commands import caches, foreign, learn, measure, restore, sweep, tune
+from .commands.ending import ended
 from .commands.said import say, tell
 from .errors import BadInput
 from .options import (
@@ -81,13 +82,6 @@ app.command()(learn.learn)
 app.command()(restore.restore)
 app.command()(sweep.sweep)
 
-LIMITS = {                                              # by what the system says of them
-    "memory": "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets",
-    "name too long": "the name of a file is too long for this system; give a shorter one",
-    "by peer": "another rank is gone; what it said last tells why",
-    "home directory": "there is no such home directory; set HOME, and name folders such as --cache without ~",
-}
-CANCELLED = 130                                         # what typer returns after an interrupt
 SHARED = ("edit", "demo", "rerun", "invert", "tune")     # what several ranks do together
 
 
@@ -280,26 +274,3 @@ def obeyed(arguments: Sequence[str], here: Ranks) -> int:
     if here.of > 1 and not {*arguments[:1]} <= {*SHARED}:
         raise BadInput(f"several ranks share the work of {', '.join(SHARED)} alone; start what else there is without torchrun")
     return app(arguments or ["--help"], standalone_mode=False) or 0
-
-
-def ended(work: Callable[[], int], here: Ranks) -> int:
-    """The exit code of this work.  A mistake is told once: rank 0 has it too."""
-    line = None
-    try:
-        code = work()
-    except KeyboardInterrupt:
-        code = CANCELLED
-    except BadInput as e:
-        line, code = None if here.number else str(e), 2
-    except (MemoryError, RuntimeError, OSError) as e:
-        told = "memory" if isinstance(e, MemoryError) else str(getattr(e, "strerror", None) or e).lower()
-        line, code = next((line for part, line in LIMITS.items() if part in told), None), 2
-        if line is None:
-            raise
-    except typer.TyperException as e:
-        line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
-    if code == CANCELLED and here.number == 0:
-        line = "cancelled; nothing was left half-written"
-    if line:
-        tell("newtake: " + " ".join(line.split()))
-    return code
