@@ -36,6 +36,7 @@ bench: $(VENV)/dev            ## the figures in the README and the docs: some ho
 	$(BIN)/python benchmarks/background.py --out .bench/background
 	$(BIN)/python benchmarks/cuts.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/ranks.py
 
 world: $(VENV)/dev            ## trains the built-in checkpoint again, from nothing; killed, it goes on
 	$(BIN)/python -m newtake.world.training

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .commands import caches, foreign, learn, measure, restore, studio, sweep, tune
+from .commands.ending import ended
 from .commands.said import say, tell
-from .errors import BadInput, limit
+from .errors import BadInput
 from .options import (
     Adapters,
     Box,
@@ -65,6 +67,7 @@ from .options import (
     sides,
     weighted,
 )
+from .ranks import Ranks, opened
 from .settings import typed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -80,7 +83,7 @@ app.command()(restore.restore)
 app.command()(sweep.sweep)
 app.command()(studio.studio)
 
-CANCELLED = 130                                         # what typer returns after an interrupt
+SHARED = ("edit", "demo", "rerun", "invert", "tune")     # what several ranks do together
 
 
 @app.command()
@@ -260,17 +263,13 @@ def carry_out(job: Any, out: Path | None, as_json: bool, way: Any) -> dict[str, 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: every mistake of the user is one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        code = app(arguments or ["--help"], standalone_mode=False) or 0
-        line = "cancelled; nothing was left half-written" if code == CANCELLED else None
-    except BadInput as e:
-        line, code = str(e), 2
-    except (MemoryError, RuntimeError, OSError) as e:
-        if (line := limit(e)) is None:
-            raise
-        code = 2
-    except typer.TyperException as e:
-        line, code = f"{e.format_message().rstrip('.')}; see newtake --help", 2
-    if line:
-        tell("newtake: " + " ".join(line.split()))
+    with opened() as here:
+        code = ended(here.follow if here.number else partial(obeyed, arguments, here), here)
+        here.end(code)
     sys.exit(code)
+
+
+def obeyed(arguments: Sequence[str], here: Ranks) -> int:
+    if here.of > 1 and not {*arguments[:1]} <= {*SHARED}:
+        raise BadInput(f"several ranks share the work of {', '.join(SHARED)} alone; start what else there is without torchrun")
+    return app(arguments or ["--help"], standalone_mode=False) or 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,11 @@ from .errors import BadInput, Note
 from .methods.masks import where
 from .methods.request import Request, request
 from .models.counted import Counted
+from .models.ranks import shared_out
 from .models.vae import at_once
 from .models.windows import Windowed
 from .prompts import size_noted, stated
+from .ranks import ranks
 from .record import Edit, hash_of_frames, versions
 from .track import track
 from .video.reel import Reel
@@ -45,7 +48,8 @@ class Means:
 
     def windowed(self, model: UNet, method: Method, video: Video, editing: bool) -> Windowed:
         """windows None: all frames at once."""
-        return Windowed(model, self.windows[editing] if self.windows else len(video), method.setup.frames, model.mixed)
+        size = self.windows[editing] if self.windows else len(video)
+        return Windowed(shared_out(model), size, method.setup.frames, model.mixed)
 
 
 def edited(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0,
@@ -69,7 +73,7 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
             z = method(means.watch(counted), kept.path, ask)
             inside = where(counted, method.setup, kept.path, z, ask) if located else None
         with timed(seconds, "decoding"):
-            videos = tuple(decoded(model, row, video, means.scratch) for row in z)
+            videos = tuple(decoded(counted, row, video, means.scratch) for row in z)
     return Edit(videos, video, model, method, counted.evaluations + kept.now, seconds, inside, asked_of(kept))
 
 
@@ -82,7 +86,7 @@ def inverted(video: Video, source: str, method: Method, model: UNet, ask: Reques
 
     def make() -> Trajectory:
         with timed(seconds, "encoding"):
-            z0 = encoded(model, video)
+            z0 = encoded(counted, video)
         with timed(seconds, "inverting"):
             return method.invert(counted, z0, ask)
 
@@ -117,18 +121,22 @@ def key_of(video: Video, source: str, method: Method, model: UNet, ask: Request,
     window = None if len(video) <= windowed.size else [windowed.size, windowed.overlap, list(windowed.look)]
     return {"pixels": hash_of_frames(video), "frames": len(video), "size": list(video.size), "model": model.hash,
             "source": source, "path": repr(method.path_key(ask)), "window": window, "dtype": str(model.dtype),
-            "device": model.device.type, "threads": torch.get_num_threads(), **versions()}
+            "device": model.device.type, "threads": torch.get_num_threads(), "ranks": ranks().of, **versions()}
 
 
 def encoded(model: Model, video: Video) -> Tensor:      # (1 f c h w)
-    many = at_once(*video.size)
+    many = at_once(*video.size) * ranks().of
     parts = [numbers(model.encode(video[i:i + many])) for i in track(range(0, len(video), many), "encoding")]
     return torch.cat(parts, 1)
 
 
 def decoded(model: Model, z: Tensor, like: Video, scratch: Path | None) -> Video:
-    """Latents (f c h w) as a clip, its frames on disk."""
-    pictures = (numbers(model.decode(some)) for some in track(z.split(at_once(*like.size)), "decoding"))
+    """Latents (f c h w) as a clip, its frames on disk; rank 0 alone keeps them."""
+    many = at_once(*like.size) * ranks().of
+    pictures = (numbers(model.decode(some)) for some in track(z.split(many), "decoding"))
+    if ranks().number:
+        deque(pictures, 0)
+        return like
     return on_disk(pictures, like, scratch)
 
 

@@ -16,6 +16,7 @@ class Note(UserWarning):
 LIMITS = {                                              # by what the system says of them
     "memory": "there is not enough memory; give --memory, a smaller --window or --size, or fewer targets",
     "name too long": "the name of a file is too long for this system; give a shorter one",
+    "by peer": "another rank is gone; what it said last tells why",
     "home directory": "there is no such home directory; set HOME, and name folders such as --cache without ~",
 }
 

@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from .cache import spoken
 from .errors import BadInput, Note
 from .free_memory import taken
+from .ranks import ranks
 from .track import watched
 
 if TYPE_CHECKING:
@@ -120,16 +121,18 @@ def estimate(method: Method, model: UNet, ask: Request, shots: Sequence[Video], 
     if windows is None and least > most:
         raise BadInput(f"{spoken(most)} of memory is too little: one frame takes {spoken(least)}; give more with --memory, "
                        "or a smaller --size")
-    chosen = windows or (steady((most - base[0]) // a_frame[0]), steady((most - base[1]) // a_frame[1]))
+    devices = ranks().of if model.device.type == "cuda" else 1      # each with memory of its own
+    chosen = windows or (steady((most - base[0]) // a_frame[0]) * devices, steady((most - base[1]) // a_frame[1]) * devices)
     frames = [sum(map(Windowed(model, window, method.setup.frames, model.mixed).asked, many)) for window in chosen]
     steps, words = len(model.levels(method.setup.steps)), 256 * len(ask.source.told or range(77))
     seconds = pass_seconds(model, ask, method.setup.steps, size, min(*chosen, TIMED, max(many)))
-    seconds *= sum(there.evaluations * seen for there, seen in zip(both, frames, strict=True))
+    seconds *= sum(there.evaluations * seen for there, seen in zip(both, frames, strict=True)) / ranks().of
     seconds += sum(many) * picture_seconds(model, shots[0], 1 + len(ask.changes))
     return Estimate(
         len(shots) * sum(there.evaluations for there in both), len(shots) * both[0].evaluations, both[1].rows,
         chosen if min(chosen) < max(many) else None, (frames[0], frames[1]), seconds,
-        max(held + one * min(window, max(many)) for held, one, window in zip(base, a_frame, chosen, strict=True)),
+        max(held + one * ceil(min(window, max(many)) / devices)
+            for held, one, window in zip(base, a_frame, chosen, strict=True)),
         sum(many) * (steps * (2 * latents + 4 * words) + 12 * w * h * (len(ask.changes) + len(model.guests))))
 
 

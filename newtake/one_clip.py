@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .edits import edited
+from .following import joined
 from .learning import STATE, asked_for, finish, finished, of_settings, readable, spelled, unfinished
 from .prompts import size_noted, stated
+from .ranks import Ranks, among, ranks
 from .record import hash_of_frames
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .models.unet import UNet
     from .tuning import ClipTuning
     from .video import Video
@@ -45,12 +50,13 @@ def configured(model: str = "", /, **given: Any) -> ClipTuning:
     return of_settings(ClipTuning, usual | said)
 
 
-def tune(clip: Video, source: str, out: Path, tuning: ClipTuning, model: UNet,
-         samples: Samples | None = None) -> dict[str, Any]:
+def tune(clip: Video, source: str, out: Path, tuning: ClipTuning, model: UNet, samples: Samples | None = None,
+         again: Callable[[], UNet] | None = None) -> dict[str, Any]:
     """An adapter for this checkpoint, tuned to the clip: a folder at `out`.  Returns what its adapter.json says.
 
     Killed or interrupted, the same call goes on; where it is finished, nothing is done.  The model's network is changed, and
-    is the tuned one afterwards.  Sheets of samples lie in a folder beside.  Raises BadInput where `out` is something else.
+    is the tuned one afterwards.  Sheets of samples lie in a folder beside.  again: how other ranks come by the model, where
+    there are any.  Raises BadInput where `out` is something else.
     """
     from .models.adapters import tuned as adapter
     from .tuning import prepared
@@ -65,13 +71,25 @@ def tune(clip: Video, source: str, out: Path, tuning: ClipTuning, model: UNet,
         return there
     size_noted(clip, model)
     z0, text = model.encode(clip[:]), model.text(source)
-    tuned, decides = prepared(model, tuning), {name: asked[name] for name in DECIDE}
-    with closing(steps_of(tuned, z0, text, tuning, unfinished(out) / STATE, decides)) as steps:
-        for step in steps:
-            if samples and step.done % samples.every == 0:
-                sheet = out.with_name(out.name + ".samples") / f"{step.done:06d}.png"
-                sampled(clip, source, tuned.model, tuning, samples, sheet)
+    decides, here = {name: asked[name] for name in DECIDE}, ranks()
+    with here.leading(followed, again, z0.cpu(), source, tuning, decides):
+        tuned = prepared(joined(lambda: model), tuning)
+        with closing(steps_of(tuned, z0, text, tuning, unfinished(out) / STATE, decides)) as steps:
+            for step in steps:
+                if samples and step.done % samples.every == 0:
+                    sheet = out.with_name(out.name + ".samples") / f"{step.done:06d}.png"
+                    with among(Ranks()):
+                        sampled(clip, source, tuned.model, tuning, samples, sheet)
     return finish(out, adapter, {**asked, "rank": tuning.rank, "norms": tuned.model.norms}, tuned.adapter())
+
+
+def followed(again: Callable[[], UNet], z0: Tensor, source: str, tuning: ClipTuning, decides: Mapping[str, Any]) -> None:
+    """On a rank that follows: the same steps, of which it keeps nothing."""
+    from .tuning import prepared
+    from .tuning import tune as steps_of
+
+    model = joined(again)
+    deque(steps_of(prepared(model, tuning), z0.to(model.device), model.text(source), tuning, Path(), decides), 0)
 
 
 def sampled(clip: Video, source: str, model: UNet, tuning: ClipTuning, samples: Samples, path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .invitation import Invitation
+from .ranks import ranks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,7 +116,7 @@ def record(job: Job, done: Edit, estimate: Estimate, notes: list[str], hashes: M
         "guests": [{"network": local_hash(one.where), "pictures": one.file and local_hash(one.file)} for one in job.guests],
         "edits": [made(*each, done.source) for each in zip(job.targets, files, done.videos, strict=True)],
         "versions": versions(),
-        "machine": {"kind": platform.machine(), "threads": torch.get_num_threads()},
+        "machine": {"kind": platform.machine(), "threads": torch.get_num_threads(), "ranks": ranks().of},
         "seconds": done.seconds,
         "evaluations": done.evaluations,
         "inversion": done.inversion,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from .aside import free
 from .errors import BadInput, Note
 from .outputs import fits, free_for, place, written
 from .prompts import round_trip, sourced
+from .ranks import ranks
 from .ready import Ready, Way, prepared
 from .record import Edit, Job, record
 
@@ -61,6 +62,8 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
     The folder appears whole or not at all.  A former run folder is replaced.  BadInput, before anything heavy is done, where
     the job cannot be done or `out` is something else.
     """
+    from .following import leading
+
     out = out.resolve()
     free_for(out, job)
     previewed(job, way)
@@ -71,13 +74,16 @@ def run(job: Job, out: Path, way: Way = Way()) -> dict[str, Any]:
         fits(out, len(ready.clip))
         home = place(out).parent
         home.mkdir(parents=True, exist_ok=True)
-        done = carried_out(ready, way, home)
+        with leading(carried_out, ready, way):
+            done = carried_out(ready, way, home)
+        if job.background.keep:
+            done = with_background(done, ready.job, home)
     notes = [*ready.notes, *dict.fromkeys(str(w.message) for w in said if issubclass(w.category, Note))]
     return written(record(ready.job, done, ready.estimate, notes, ready.hashes, ready.reader), done, ready.job, out)
 
 
-def carried_out(ready: Ready, way: Way, beside: Path) -> Edit:
-    """Every shot by itself, as one edit.  beside: where frames wait until they are written."""
+def carried_out(ready: Ready, way: Way, beside: Path = Path()) -> Edit:
+    """Every shot by itself, as one edit; on all ranks.  beside: where frames wait until they are written."""
     from .edits import Means, edited, joined
 
     job, done, watch = ready.job, [], watching(way, ready.model)
@@ -86,8 +92,7 @@ def carried_out(ready: Ready, way: Way, beside: Path) -> Edit:
             done.append(edited(clip, str(job.source), job.targets, ready.method, model, job.seed,
                                Means(kept, job.windows, beside, watch), job.background.keep, words=job.words, spared=job.spared,
                                weights=job.weights, shares=job.shares, mask=mask))
-    whole = joined(done, ready.clip)
-    return with_background(whole, job, beside) if job.background.keep else whole
+    return joined(done, ready.clip)
 
 
 def previewed(job: Job, way: Way) -> None:
@@ -108,7 +113,7 @@ def watching(way: Way, model: UNet) -> Callable[[Model], Model]:
         return lambda model: model
     from .models.watched import Watched, preview_file, tiny_decoder
 
-    decode = tiny_decoder(way.decoder, model) if way.decoder else None
+    decode = tiny_decoder(way.decoder, model) if way.decoder else model.decode      # rank 0's alone
     return partial(Watched, show=preview_file(way.preview), decode=decode)
 
 
@@ -134,26 +139,38 @@ def with_background(done: Edit, job: Job, beside: Path) -> Edit:
 
 def fill(job: Job, way: Way = Way()) -> dict[str, Any]:
     """The inversions of a job's shots, put where they are kept.  Evaluations, seconds, how many were made now, and notes."""
+    from .following import leading
+
+    ready = prepared(replace(job, targets=(job.source or "a clip",)), way)
+    with leading(filled, ready, way):
+        return filled(ready, way) | {"notes": ready.notes}
+
+
+def filled(ready: Ready, way: Way) -> dict[str, Any]:
+    """On all ranks."""
     from .edits import Means, asked_of, inverted
     from .methods.request import request
 
-    ready = prepared(replace(job, targets=(job.source or "a clip",)), way)
-    source, total = str(ready.job.source), {"evaluations": 0, "evaluations_now": 0, "seconds": 0.0, "made_now": 0}
+    job, source = ready.job, str(ready.job.source)
+    total = {"evaluations": 0, "evaluations_now": 0, "seconds": 0.0, "made_now": 0}
     with paths(way.cache, Path()) as kept:
         for clip, mask, model in ready.parts():
             ask = request(model, source, source, seed=job.seed, mask=mask)
-            with inverted(clip, source, ready.method, model, ask, Means(kept, ready.job.windows), {}) as path:
+            with inverted(clip, source, ready.method, model, ask, Means(kept, job.windows), {}) as path:
                 told = asked_of(path)
                 total = {name: total[name] + told[name] for name in total}
-    return total | {"notes": ready.notes}
+    return total
 
 
 @contextmanager
 def paths(said: str | None, beside: Path) -> Iterator[Any]:
+    """Where inversions are: at rank 0, who tells other ranks of them."""
     from .cache import Cache, usual
+    from .following import Told
 
-    if said != "none":
-        yield Cache(usual() if said is None else Path(said).expanduser().resolve())
+    if ranks().number:
+        yield Told(None)
         return
-    with tempfile.TemporaryDirectory(prefix=".newtake-", dir=beside) as folder:
-        yield Cache(Path(folder))
+    with tempfile.TemporaryDirectory(prefix=".newtake-", dir=beside) if said == "none" else nullcontext() as folder:
+        cache = Cache(Path(folder) if folder else usual() if said is None else Path(said).expanduser().resolve())
+        yield Told(cache) if ranks().of > 1 else cache

@@ -16,6 +16,7 @@ ORDER = [
     {"options", "concepts", "one_clip"},
     {"bench", "sweep", "learning", "dialects"},
     {"run", "show"},
+    {"following"},
     {"outputs", "ready"},
     {"edits", "former"},
     {"prompts", "engines", "places"},
@@ -27,7 +28,7 @@ ORDER = [
     {"attention", "words", "guidance"},
     {"levels", "video", "invitation"},
     {"shelf"},
-    {"track", "shapes", "aside", "free_memory", "settings", "extras"},
+    {"track", "shapes", "aside", "free_memory", "settings", "extras", "ranks"},
     {"errors"},
 ]
 COMMON = {                                              # files of a room that its others may use

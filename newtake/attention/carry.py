@@ -20,21 +20,27 @@ class Carried:
 
     def note(self, call: Call, index: Int[Tensor, "f k"] | None) -> tuple[Tensor, Tensor]:
         """The Fetch of the anchors' own pass: they look at each other."""
-        self.kept[call.site] = call.k, call.v
-        return nearest(call.frames.numbers, call.k, call.v, index)
+        numbers, k, v = call.passed(None)
+        self.kept[call.site] = k, v
+        return nearest(call, numbers, k, v, index)
 
     def bring(self, call: Call, index: Int[Tensor, "f k"] | None) -> tuple[Tensor, Tensor]:
         """The Fetch of a window."""
         if call.site not in self.kept:
-            return nearest(call.frames.numbers, call.k, call.v, index)
-        absent = ~torch.isin(self.numbers, call.frames.numbers)
+            return nearest(call, *call.passed(index), index)
+        window = call.frames.passed.numbers
+        absent = ~torch.isin(self.numbers, window)
+        carried = self.numbers[absent]
+        # what is carried nobody has to send: in its place each frame itself
+        sought = None if index is None else torch.where(torch.isin(index, carried), window[:, None], index)
+        numbers, *inside = call.passed(sought)
         k, v = (torch.cat([here, there[:, absent.to(there.device)]], 1)
-                for here, there in zip((call.k, call.v), self.kept[call.site], strict=True))
-        return nearest(torch.cat([call.frames.numbers, self.numbers[absent]]), k, v, index)
+                for here, there in zip(inside, self.kept[call.site], strict=True))
+        return nearest(call, torch.cat([numbers, carried]), k, v, index)
 
 
-def nearest(numbers: Numbers, k: Keys, v: Keys, index: Int[Tensor, "wanted many"] | None) -> tuple[Tensor, Tensor]:
+def nearest(call: Call, numbers: Numbers, k: Keys, v: Keys, index: Tensor | None) -> tuple[Tensor, Tensor]:
     if index is None:
         return k, v
-    places = (index[..., None] - numbers).abs().argmin(-1).to(k.device)
+    places = (call.frames.own(index)[..., None] - numbers).abs().argmin(-1).to(k.device)
     return k[:, places], v[:, places]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from ..errors import BadInput
@@ -57,10 +58,12 @@ def tune(clip: Clip, out: Out, source: Source = None, captioner: Captioner = Non
         source, _, notes = sourced(source, seen, captioner, model, device, download, trust)
         for note in notes:
             tell(note)
-        net = load(model, device, "fp32", download=download, trust=trust)
+        again = partial(load, model, device, "fp32", download=download, trust=trust)
+        net = again()
         seen = seen if size else read(native_size(seen.size, net))
         for note in strange_to(model, [source, *prompt], net, seen):
             tell(note)
         with stoppable(out):
-            told = tuned(seen, source, out.resolve(), tuning, net, Samples(samples, prompt or [source]) if samples else None)
+            sheets = Samples(samples, prompt or [source]) if samples else None
+            told = tuned(seen, source, out.resolve(), tuning, net, sheets, again)
     say_made(told, as_json, out)

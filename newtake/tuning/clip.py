@@ -19,7 +19,8 @@ from ..attention.frames import Look, look, read
 from ..errors import BadInput
 from ..levels import Level, trained, wanted
 from ..models.adapters.tuned import OF_LAYER, TUNED
-from ..models.model import Text
+from ..models.model import Model, Text
+from ..models.ranks import shared_out
 from ..models.temporal import TemporalAttention, blocks, fresh, of_block
 from ..models.unet import UNet
 from ..settings import check, setting
@@ -107,17 +108,17 @@ def tune(tuned: Tuned, z0: Tensor, text: Text, tuning: ClipTuning, state: Path,
 
 def drawn_loss(model: UNet, z0: Tensor, text: Text, look_at: Look) -> Loss:
     """Of a level, one for the clip, and noise, another for every frame."""
-    levels = trained(model.scheduler)
+    levels, asked = trained(model.scheduler), shared_out(model)
 
     def loss(draw: torch.Generator) -> Tensor:
         at = levels[int(torch.randint(len(levels), (), generator=draw))]
         eps = torch.randn(z0.shape, generator=draw).to(z0)
         with model.control(look(*look_at)):
-            return denoising(model, z0, eps, at, text)
+            return denoising(asked, z0, eps, at, text)
     return loss
 
 
-def denoising(model: UNet, z0: Tensor, eps: Tensor, at: Level, text: Text) -> Tensor:
+def denoising(model: Model, z0: Tensor, eps: Tensor, at: Level, text: Text) -> Tensor:
     """Mean squared error of what the network says of z0 (r f c h w) and noise at a level."""
     said = model.predict(at.alpha * z0 + at.sigma * eps, at, text)
     return F.mse_loss(said.out, wanted(said.kind, z0, eps, at))

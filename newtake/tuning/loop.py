@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ..aside import aside
 from ..errors import BadInput
 from ..levels import generator
+from ..ranks import ranks
 from ..settings import check, setting
 from ..track import track
 
@@ -71,9 +72,9 @@ def train(weights: Mapping[str, nn.Parameter], loss: Loss, training: Training, s
     told: what else decides the result, as JSON knows it.  Raises BadInput where the state is of something else, or where the
     loss is no number any more.
     """
-    run = Run(weights, training, told)
-    if state.exists():
-        run.restore(state)
+    run, here = Run(weights, training, told), ranks()
+    if there := here.told(lambda: opened(state) if state.exists() else None):
+        run.restore(state, *there)
     if run.done > training.steps:
         raise BadInput(f"{state.parent} holds {run.done} steps already; ask for as many, or remove it")
     try:
@@ -85,10 +86,10 @@ def train(weights: Mapping[str, nn.Parameter], loss: Loss, training: Training, s
             made = run.step(loss)
             if run.done % training.every == 0 or run.done == training.steps:
                 run.look(loss)
-                run.keep(state)
+                here.told(lambda: run.keep(state))
             yield replace(made, looks=(*run.looks,))
     except (KeyboardInterrupt, GeneratorExit):
-        if run.whole:
+        if run.whole and here.number == 0:
             run.keep(state)
         raise
     run.finish()
@@ -98,7 +99,7 @@ def kept(state: Path) -> tuple[int, tuple[Seen, ...]]:
     """How many steps a state holds, and what was seen so far; nothing where there is none."""
     if not state.exists():
         return 0, ()
-    known = read(state)
+    known, _ = opened(state, whole=False)
     return int(known["done"]), tuple((done, loss) for done, loss in known["looks"])
 
 
@@ -126,6 +127,9 @@ class Run:
                 self.scaler.scale(now).backward()
             total += now.item()
         self.sound(total)
+        for weight in self.weights.values():            # each rank went back from the whole loss to what it made of it
+            if weight.grad is not None:
+                ranks().average(weight.grad)
         self.scaler.unscale_(self.adam)
         norm = nn.utils.clip_grad_norm_(self.weights.values(), self.training.clip)
         self.whole = False
@@ -184,10 +188,8 @@ class Run:
         with aside(state) as part:
             save_file(tensors, part, {name: json.dumps(value) for name, value in known.items()})
 
-    def restore(self, state: Path) -> None:
-        """BadInput where it is no state, or that of another run."""
-        tensors: dict[str, Tensor] = {}
-        known = read(state, tensors)
+    def restore(self, state: Path, known: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """From what was read of a state.  BadInput where it is of another run."""
         here = json.loads(json.dumps(self.told))
         if other := [name for name in here | known["told"] if here.get(name) != known["told"].get(name)]:
             raise BadInput(f"{state.parent} holds unfinished work with another {', '.join(other)}; "
@@ -206,12 +208,11 @@ class Run:
                     value.copy_(tensors[f"{what}.{name}"])
 
 
-def read(state: Path, tensors: dict[str, Tensor] | None = None) -> dict[str, Any]:
-    """What is known of a run; its tensors are put where that is asked."""
+def opened(state: Path, whole: bool = True) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What is known of a run, and, of a whole state, its tensors.  BadInput where it is no state."""
     try:
         with safe_open(state, "pt") as file:
-            if tensors is not None:
-                tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is no dict)
-            return {name: json.loads(value) for name, value in file.metadata().items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if whole else {}     # noqa: SIM118  it is no dict
+            return {name: json.loads(value) for name, value in file.metadata().items()}, tensors
     except (SafetensorError, ValueError, AttributeError) as wrong:
         raise BadInput(f"{state} is not what newtake left of unfinished work; remove it") from wrong
