@@ -193,8 +193,9 @@ def test_a_recipe_tells_nothing_of_the_machine(studio, past):
 
 def test_what_is_not_there_any_more_is_told(studio, form, past, tmp_path):
     elsewhere = Places(tmp_path)
-    got, missing = filled(past.told | {"job": past.told["job"] | {"model": "sd", "light": ["tiling"]}}, elsewhere)
-    assert got == replace(form, clip="") and len(missing) == 3
+    job = past.told["job"] | {"model": "sd", "light": ["tiling"], "norms": "clip"}
+    got, missing = filled(past.told | {"job": job}, elsewhere)
+    assert got == replace(form, clip="") and len(missing) == 4
 
 
 def test_a_forecast_says_what_it_would_take(studio, form):

@@ -125,6 +125,8 @@ def filled(told: Mapping[str, Any], places: Places) -> tuple[Form, list[str]]:
     missing = [f"the {what} {name} of that run is not here; bring or choose it again"
                for what, name, found in here if not found]
     missing += [f"that run had --{name}, which the page has not" for name in ("light", "whole") if was[name]]
+    if was["norms"] == "clip":                          # a record has the norms of the network, asked for or not
+        missing.append("that run had norms over the clip; here they are as the checkpoint and its adapters have them")
     return replace(form, **{name: was[name] for name in SAME}), missing
 
 
