@@ -128,7 +128,8 @@ def opened(chromium, studio):
 def load(page, address):
     page.goto(address)
     page.get_by_role("button", name="Settings of the method").click()
-    page.get_by_label("steps", exact=True).wait_for()   # what comes last
+    page.get_by_label("steps", exact=True).wait_for()
+    page.wait_for_function("localStorage.getItem('newtake')")                   # the page has its first answer
     return page
 
 
@@ -250,7 +251,7 @@ def reopened(page, run):
 
 
 def test_a_run_is_opened_again_with_its_settings(opened, run, clip, studio):
-    page, folder = opened(), studio[0].places.runs / run
+    page, folder = load(opened(), studio[1]), studio[0].places.runs / run      # loaded twice
     steps = page.get_by_label("steps", exact=True)
     asked(page, clip)
     reopened(page, run)
