@@ -97,7 +97,7 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     shown, form = desk.shown, desk.ask
     here, every = answering(desk, []), answering(desk, form.all)
     blocks.load(desk.arrives, shown.owner, **here)
-    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
+    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every | {"queue": False})
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
     gr.on([part.change for part in chosen], desk.look, form.all, **here)
     shown.read.click(desk.read, form.all, **every)
@@ -115,22 +115,28 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
 
 
 def answering(desk: Desk, form: list[Any]) -> dict[str, Any]:
-    """What an answer may change, with these components of the form."""
-    return {"outputs": [*form, *desk.shown.changing], "show_progress": "hidden", "api_visibility": "private"}
+    """What an answer may change, with these components of the form.
+
+    Gradio's stream of answers loses one now and then that is asked for while it closes, so what is asked often goes without.
+    That a `gr.State` changed is told by the stream alone, and all of those are of the form.
+    """
+    return {"outputs": [*form, *desk.shown.changing], "show_progress": "hidden", "api_visibility": "private",
+            "queue": bool(form)}
 
 
 def settings(desk: Desk, blocks: gr.Blocks) -> None:
     """A component a setting of the method that is chosen, and the buttons that send them."""
-    shown, form, here = desk.shown, desk.ask, answering(desk, [])
+    shown, form, here, every = desk.shown, desk.ask, answering(desk, []), answering(desk, desk.ask.all)
 
-    @gr.render([form["method"], shown.kept], [blocks.load, shown.kept.change], show_progress="hidden")
+    @gr.render([form["method"], shown.kept], [blocks.load, shown.kept.change], queue=False,
+               show_progress="hidden")
     def drawn(method: str, kept: tuple[dict[str, Any], int]) -> None:
         known = fields(method, kept[0].get("inversion"))
         with gr.Group(elem_classes="fields"):
             parts = {field.name: setting(field, kept[0].get(field.name, field.default)) for field in known}
         names = [*parts]
         if "inversion" in parts:
-            parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **here)
+            parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **every)
         sent = [shown.owner, *form.all, *parts.values()]
         for button, answer in ((shown.begin, desk.begin), (shown.forecast, desk.forecast)):
             button.click(partial(answer, names), sent, **here).then(None, js=SEEN)
