@@ -96,8 +96,9 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     """What is answered by whom; but for the buttons that send a method's settings."""
     shown, form = desk.shown, desk.ask
     here, every = answering(desk, []), answering(desk, form.all)
+    then: dict[str, Any] = every | {"queue": False}
     blocks.load(desk.arrives, shown.owner, **here)
-    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every | {"queue": False})
+    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **then)
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
     gr.on([part.change for part in chosen], desk.look, form.all, **here)
     shown.read.click(desk.read, form.all, **every)
