@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,7 @@ from ..video.footage import Footage, Size, as_pixels, by
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+ARRIVING = ".arriving-"                                 # begins the name of the folder, in that of uploads, where files come
 SIDE = 192                                              # pixels of a thumbnail, at most
 LONGEST_RECIPE = 1 << 20                                # bytes
 NAME = re.compile(r"[0-9a-f]{16}/[^./][^/]*")            # of an upload: the hash of what is in it, and what it is called
@@ -97,6 +100,18 @@ class Upload:
         scale = min(1.0, SIDE / max(self.size))
         small = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
         return [Image.fromarray(pixels) for pixels in as_pixels(self.found.frames(numbers, small))] if numbers else []
+
+
+@contextmanager
+def brought(told: str, places: Places) -> Iterator[Path]:
+    """A file that came, which is taken away afterwards.  BadInput where it lies elsewhere: a browser may say any name."""
+    path, home = Path(told).resolve(), places.uploads
+    if not path.is_relative_to(home) or not path.relative_to(home).as_posix().startswith(ARRIVING) or not path.is_file():
+        raise BadInput("that file did not come, or is gone; bring it again")
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def taken(path: Path, told_name: str, places: Places, limits: Limits = Limits()) -> Upload:
