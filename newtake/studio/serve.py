@@ -25,11 +25,12 @@ def app(studio: Studio) -> Door:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
     from fastapi import FastAPI
+    from gradio import processing_utils, routes
 
     from .look import look
     from .page import page
 
-    gradio.processing_utils.async_ssrf_protected_download = gradio.routes.secure_url_stream_response = nowhere
+    processing_utils.async_ssrf_protected_download = routes.secure_url_stream_response = nowhere
     blocks = page(studio)
     blocks.has_launched = True                          # mounted alone, gradio reads every file that a browser names
     outer: Any = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -40,7 +41,7 @@ def app(studio: Studio) -> Door:
     return Door(outer, studio.rules)
 
 
-async def nowhere(address: str, *_: Any) -> Any:
+async def nowhere(address: str, *_: Any, **__: Any) -> Any:
     """In place of what gradio fetches for others, and shows as ours: the page asks nobody."""
     from fastapi import HTTPException
 
