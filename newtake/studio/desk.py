@@ -91,13 +91,11 @@ class Desk:
 
     def arrived(self, file: str) -> Answer:
         """A clip, with its settings where newtake made it; or a recipe."""
-        path = Path(file)
         try:
-            return {self.shown.file: None, self.shown.line: "", **self.brought(path)}
+            with uploads.brought(file, self.studio.places) as path:
+                return {self.shown.file: None, self.shown.line: "", **self.brought(path)}
         except BadInput as wrong:
             return {self.shown.file: None, self.shown.line: views.refused(str(wrong))}
-        finally:
-            path.unlink(missing_ok=True)
 
     def brought(self, path: Path) -> Answer:
         places, limits = self.studio.places, self.studio.limits
@@ -162,12 +160,9 @@ class Desk:
 
     @told
     def masked(self, file: str) -> Answer:
-        path = Path(file)
-        try:
+        with uploads.brought(file, self.studio.places) as path:
             upload = uploads.taken(path, path.name, self.studio.places, self.studio.limits)
             return {self.ask["mask"]: upload.name, self.shown.mask: None}
-        finally:
-            path.unlink(missing_ok=True)
 
     # How
 
