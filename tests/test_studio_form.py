@@ -120,7 +120,7 @@ def test_who_is_refused_takes_nothing_from_who_brings_the_same(places, clip, mon
 @pytest.mark.parametrize("wrong", [dict(start=-1), dict(stride=0), dict(stride=-2), dict(frames=-3), dict(frames=0),
                                    dict(start=3)])
 def test_frames_that_are_not_there_are_refused(places, clip, wrong):
-    with pytest.raises(BadInput, match="must be at least|none is chosen"):
+    with pytest.raises(BadInput, match=r"must be at least|none is chosen"):
         pictures.thumbnails(Form(**wrong), taken(clip, "clip", places), places)
 
 
