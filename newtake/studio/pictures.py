@@ -26,6 +26,9 @@ STRENGTH = 0.6                                          # of the paint, where no
 
 def chosen(form: Form, count: int) -> range:
     """Numbers of at most MOST of the frames that a form asks for, evenly spread, of a clip of so many.  BadInput: of none."""
+    for name, value, least in (("start", form.start, 0), ("stride", form.stride, 1), ("frames", form.frames, 1)):
+        if value is not None and value < least:
+            raise BadInput(f"{name} must be at least {least}, not {value}")
     every = range(form.start, count, form.stride)[:form.frames]
     if not every:
         raise BadInput(f"there are {count} frames, from 0 on: none is chosen; begin earlier")
