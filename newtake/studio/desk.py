@@ -246,7 +246,7 @@ class Desk:
         if isinstance(state.result, list):
             return {shown.line: views.noted([*state.result, *state.notes])}
         if isinstance(state.result, tuple):
-            told = "under colour: where the words do not look; what a target becomes may reach further"
+            told = "the frames show it: under colour is where the words do not look; what a target becomes may reach further"
             return {shown.strip: views.strip(*state.result), shown.line: views.noted([told, *state.notes])}
         return self.scored(history.opened(run, self.studio.places)) if run else {}
 
