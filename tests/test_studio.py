@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -247,12 +247,7 @@ def reopened(page, run):
     page.get_by_role("tab", name="Runs").click()
     chosen, player = page.locator(f"button[value='{run}']"), page.locator("newtake-player")
     chosen.wait_for()
-    for _ in range(10):                                 # a click is lost while the list is made anew
-        with suppress(AssertionError, playwright.TimeoutError):
-            chosen.click(timeout=PATIENCE / 20)
-            playwright.expect(player).to_be_visible(timeout=PATIENCE / 10)
-        if player.is_visible():
-            break
+    chosen.click()
     player.wait_for()
     return page
 

@@ -91,6 +91,7 @@ def test_other_sites_can_ask_nothing(headers, status):
 def test_a_link_on_another_site_opens_the_page_and_posts_nothing():
     link = dict(sec_fetch_site="cross-site", sec_fetch_mode="navigate", sec_fetch_dest="document")
     assert asked(**link)[0] == 200 and asked(method="POST", **link)[0] == 403
+    assert asked(path="/gradio_api/file=http://evil.example/x.png", **link)[0] == 403      # nor opens anything else
 
 
 def test_without_the_token_there_is_a_form_and_nothing_else():

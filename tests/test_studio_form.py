@@ -16,11 +16,12 @@ from newtake.methods import METHODS, configured, spelled
 from newtake.methods.configuring import settings, values
 from newtake.places import Places
 from newtake.record import Background, Job
-from newtake.studio import PRESETS, Form, Limits
+from newtake.studio import PRESETS, Form, Limits, uploads
 from newtake.studio import fields as of_methods
 from newtake.studio.form import job
 from newtake.studio.uploads import of_hash, opened, recipe, taken
 from newtake.video import Video
+from newtake.video.clip import footage
 from newtake.world import Scene
 from newtake.world.clips import video
 
@@ -83,7 +84,37 @@ def test_what_is_not_wanted_is_refused_with_the_reason_and_not_kept(places, clip
     assert "more than 2 frames" in refused(whole, Limits(frames=2))
     assert "0.4 s long, and 0.1 s are taken at most" in refused(whole, Limits(seconds=0.1))
     assert "48x32, and 0.0 million pixels" in refused(whole, Limits(pixels=1000))
+    assert not [*places.uploads.iterdir()]
     assert taken(clip, "x", places, Limits(len(whole), 0.375, 3, 48 * 32)).count == 3
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".mkv"])
+def test_what_is_too_much_is_refused_before_all_of_it_is_decoded(places, tmp_path, ending, monkeypatch):
+    CLIP.write(path := tmp_path / f"made{ending}")
+    asked = []
+    monkeypatch.setattr(uploads, "footage", lambda path, enough: asked.append(enough) or footage(path, enough))
+    with pytest.raises(BadInput, match="more than 2 frames"):
+        taken(path, "x", places, Limits(frames=2))
+    assert {*asked} <= {1, 2}
+    asked.clear()
+    with pytest.raises(BadInput, match="million pixels"):
+        taken(path, "x", places, Limits(pixels=1000))
+    assert {*asked} <= {1}
+
+
+def test_who_is_refused_takes_nothing_from_who_brings_the_same(places, clip, monkeypatch):
+    look, others = uploads.looked_at, []
+
+    def refused(path, limits):
+        monkeypatch.setattr(uploads, "looked_at", look)
+        others.append(taken(clip, "theirs", places))
+        raise BadInput("not wanted")
+
+    monkeypatch.setattr(uploads, "looked_at", refused)
+    with pytest.raises(BadInput, match="not wanted"):
+        taken(clip, "mine", places)
+    assert opened(others[0].name, places).count == 3
+    assert [path.name for path in places.uploads.rglob("*.*")] == ["theirs.mp4"]
 
 
 @pytest.mark.parametrize("name", ["", "clip.mp4", "../../brought.mp4", "0" * 16 + "/clip.mp4", ".arriving/clip.mp4"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -34,7 +34,7 @@ class Shown:
     strip: gr.HTML
     read: gr.Button
     preset: gr.Dropdown
-    kept: gr.State                                      # (settings that are filled in, when)
+    kept: gr.JSON                                       # [method, settings that are filled in, when]
     reset: gr.Button
     inside: gr.Radio                                    # what says where the edit may change something
     canvas: gr.ImageEditor
@@ -62,9 +62,9 @@ class Shown:
                 self.tabs, self.runs]
 
 
-def anew(settings: Any) -> tuple[Any, int]:
+def anew(method: str, settings: Mapping[str, Any]) -> list[Any]:
     """To be filled in again, even where they are those that were."""
-    return settings, time.monotonic_ns()
+    return [method, dict(settings), time.monotonic_ns()]
 
 
 def told(work: Work) -> Work:
@@ -91,13 +91,11 @@ class Desk:
 
     def arrived(self, file: str) -> Answer:
         """A clip, with its settings where newtake made it; or a recipe."""
-        path = Path(file)
         try:
-            return {self.shown.file: None, self.shown.line: "", **self.brought(path)}
+            with uploads.brought(file, self.studio.places) as path:
+                return {self.shown.file: None, self.shown.line: "", **self.brought(path)}
         except BadInput as wrong:
             return {self.shown.file: None, self.shown.line: views.refused(str(wrong))}
-        finally:
-            path.unlink(missing_ok=True)
 
     def brought(self, path: Path) -> Answer:
         places, limits = self.studio.places, self.studio.limits
@@ -114,8 +112,9 @@ class Desk:
         form, missing = filled(record, self.studio.places)
         form = replace(form, clip=form.clip or clip)
         kind = "file" if form.mask else "box" if form.box else "words"
-        return {**self.ask.filled(form), **self.by(kind, form.mask, form.box), self.shown.kept: anew(form.settings),
-                self.shown.preset: None, self.shown.line: views.noted(["these are the settings of that run", *missing])}
+        return {**self.ask.filled(form), **self.by(kind, form.mask, form.box), self.shown.preset: None,
+                self.shown.kept: anew(form.method, form.settings),
+                self.shown.line: views.noted(["these are the settings of that run", *missing])}
 
     def look(self, *values: Any) -> Answer:
         """What was chosen of the clip."""
@@ -161,27 +160,24 @@ class Desk:
 
     @told
     def masked(self, file: str) -> Answer:
-        path = Path(file)
-        try:
+        with uploads.brought(file, self.studio.places) as path:
             upload = uploads.taken(path, path.name, self.studio.places, self.studio.limits)
             return {self.ask["mask"]: upload.name, self.shown.mask: None}
-        finally:
-            path.unlink(missing_ok=True)
 
     # How
 
     def preset(self, name: str) -> Answer:
         preset = next(preset for preset in PRESETS if preset.name == name)
         return {self.shown.preset: gr.Dropdown(info=f"{preset.example}: {preset.why}"),
-                self.ask["method"]: chosen(preset.method), self.shown.kept: anew(dict(preset.settings))}
+                self.ask["method"]: chosen(preset.method), self.shown.kept: anew(preset.method, preset.settings)}
 
     def method(self, name: str) -> Answer:
-        return {self.ask["method"]: chosen(name), self.shown.kept: anew({})}
+        return {self.ask["method"]: chosen(name), self.shown.kept: anew(name, {})}
 
-    def inverted(self, names: Sequence[str], chosen: str, *settings: Any) -> Answer:
+    def inverted(self, method: str, names: Sequence[str], chosen: str, *settings: Any) -> Answer:
         """Another inversion, which has settings of its own."""
         others = {name: value for name, value in zip(names, settings, strict=True) if not name.startswith("inversion")}
-        return {self.shown.kept: anew(others | {"inversion": chosen})}
+        return {self.shown.kept: anew(method, others | {"inversion": chosen})}
 
     # Work
 

@@ -168,7 +168,7 @@ def own(scope: Scope, headers: Mapping[str, str]) -> bool:
         return urlsplit(origin).netloc.lower() == headers["host"].lower()
     site = headers.get("sec-fetch-site", "none")
     opens = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return site in ("none", "same-origin") or (opens and scope.get("method") == "GET")
+    return site in ("none", "same-origin") or (opens and (scope.get("method"), scope["path"]) == ("GET", "/"))
 
 
 def told(scope: Scope) -> dict[str, str]:

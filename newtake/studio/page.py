@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..methods import DEFAULT
 from . import Studio, ask
 from .ask import Ask, setting
 from .desk import Desk, Shown, anew
@@ -49,8 +50,8 @@ def page(studio: Studio) -> gr.Blocks:
 def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]:
     """The form, what belongs to it, and the place of a method's settings."""
     listed = studio.places.listed()
-    form: dict[str, Any] = {"clip": gr.State(""), "mask": gr.State("")}
-    others: dict[str, Any] = {"kept": gr.State(anew({}))}
+    form: dict[str, Any] = {name: gr.Textbox(visible="hidden") for name in ("clip", "mask")}
+    others: dict[str, Any] = {"kept": gr.JSON(anew(DEFAULT, {}), visible="hidden")}
     with gr.Group():
         others |= {"file": gr.File(label="Clip", height=130, elem_classes="drop"), "clip": gr.HTML(DROP, elem_id="clip"),
                    "strip": gr.HTML(elem_id="strip")}
@@ -96,9 +97,8 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     """What is answered by whom; but for the buttons that send a method's settings."""
     shown, form = desk.shown, desk.ask
     here, every = answering(desk, []), answering(desk, form.all)
-    then: dict[str, Any] = every | {"queue": False}
     blocks.load(desk.arrives, shown.owner, **here)
-    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **then)
+    shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
     gr.on([part.change for part in chosen], desk.look, form.all, **here)
     shown.read.click(desk.read, form.all, **every)
@@ -118,26 +118,25 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
 def answering(desk: Desk, form: list[Any]) -> dict[str, Any]:
     """What an answer may change, with these components of the form.
 
-    Gradio's stream of answers loses one now and then that is asked for while it closes, so what is asked often goes without.
-    That a `gr.State` changed is told by the stream alone, and all of those are of the form.
+    It is asked for and given in one: gradio's queue answers by a stream of its own, and loses what is asked while it closes.
+    Such an answer tells nobody that a `gr.State` has changed, so what is listened to is of hidden components.
     """
-    return {"outputs": [*form, *desk.shown.changing], "show_progress": "hidden", "api_visibility": "private",
-            "queue": bool(form)}
+    return {"outputs": [*form, *desk.shown.changing], "show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 
 def settings(desk: Desk, blocks: gr.Blocks) -> None:
     """A component a setting of the method that is chosen, and the buttons that send them."""
     shown, form, here, every = desk.shown, desk.ask, answering(desk, []), answering(desk, desk.ask.all)
 
-    @gr.render([form["method"], shown.kept], [blocks.load, shown.kept.change], queue=False,
-               show_progress="hidden")
-    def drawn(method: str, kept: tuple[dict[str, Any], int]) -> None:
-        known = fields(method, kept[0].get("inversion"))
+    @gr.render([shown.kept], [blocks.load, shown.kept.change], queue=False, show_progress="hidden")
+    def drawn(kept: tuple[str, dict[str, Any], int]) -> None:
+        method, values, _ = kept
+        known = fields(method, values.get("inversion"))
         with gr.Group(elem_classes="fields"):
-            parts = {field.name: setting(field, kept[0].get(field.name, field.default)) for field in known}
+            parts = {field.name: setting(field, values.get(field.name, field.default)) for field in known}
         names = [*parts]
         if "inversion" in parts:
-            parts["inversion"].input(partial(desk.inverted, names), [parts["inversion"], *parts.values()], **every)
+            parts["inversion"].input(partial(desk.inverted, method, names), [parts["inversion"], *parts.values()], **every)
         sent = [shown.owner, *form.all, *parts.values()]
         for button, answer in ((shown.begin, desk.begin), (shown.forecast, desk.forecast)):
             button.click(partial(answer, names), sent, **here).then(None, js=SEEN)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image, ImageChops
@@ -15,7 +13,7 @@ from ..options import sides
 from ..places import Places
 from ..video import Video, as_pixels
 from .form import Form
-from .uploads import Upload, opened, taken
+from .uploads import Upload, apart, opened, taken
 
 MOST = 8                                                # thumbnails
 LEAST = 480                                             # pixels of a frame's longer side that is drawn on
@@ -72,7 +70,7 @@ def drawn(layers: Sequence[Any], places: Places) -> str:
     if not any(one.getbbox() for one in painted):
         return ""
     white = reduce(ImageChops.lighter, painted)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "mask.png"
+    with apart(places) as folder:
+        path = folder / "mask.png"
         white.save(path)
         return taken(path, path.name, places).name

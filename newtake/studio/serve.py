@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BadInput
 from . import Studio, history
 from .door import Door
+from .uploads import ARRIVING
 
 SHOWN = ("page.css", "player.js", "player.css")
 
@@ -24,16 +25,27 @@ def app(studio: Studio) -> Door:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
     from fastapi import FastAPI
+    from gradio import processing_utils, routes
 
     from .look import look
     from .page import page
 
+    processing_utils.async_ssrf_protected_download = routes.secure_url_stream_response = nowhere
+    blocks = page(studio)
+    blocks.has_launched = True                          # mounted alone, gradio reads every file that a browser names
     outer: Any = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     outer.get("/runs/{name}/{file}")(partial(of_run, studio))
     outer.get("/studio/{name}")(asset)
-    gradio.mount_gradio_app(outer, page(studio), "/", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
+    gradio.mount_gradio_app(outer, blocks, "/", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
                             pwa=False, max_file_size=studio.limits.bytes, **look())
     return Door(outer, studio.rules)
+
+
+async def nowhere(address: str, *_: Any, **__: Any) -> Any:
+    """In place of what gradio fetches for others, and shows as ours: the page asks nobody."""
+    from fastapi import HTTPException
+
+    raise HTTPException(403, f"nothing is fetched from {address:.80}; bring the file itself")
 
 
 def of_run(studio: Studio, name: str, file: str) -> Any:
@@ -66,7 +78,7 @@ def serving(studio: Studio) -> Iterator[Any]:
     import uvicorn
 
     studio.places.uploads.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".arriving-", dir=studio.places.uploads) as folder:
+    with TemporaryDirectory(prefix=ARRIVING, dir=studio.places.uploads) as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder          # where gradio puts files that come, read when a page is made
         server = uvicorn.Server(uvicorn.Config(app(studio), log_level="warning", timeout_graceful_shutdown=1, ws="none"))
         logging.getLogger("uvicorn.error").addFilter(lambda said: not server.should_exit)   # open pages are cut off then

@@ -5,23 +5,26 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, final
 
-from ..aside import aside
 from ..cache import spoken
 from ..errors import BadInput
 from ..former import sound
 from ..places import Places, clean, within
 from ..record import hash_of
 from ..video.clip import footage
-from ..video.footage import Footage, Size, as_pixels, by
+from ..video.footage import Footage, Size, as_pixels, by, claimed
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+ARRIVING = ".arriving-"                                 # begins the name of the folder, in that of uploads, where files come
 SIDE = 192                                              # pixels of a thumbnail, at most
 LONGEST_RECIPE = 1 << 20                                # bytes
 NAME = re.compile(r"[0-9a-f]{16}/[^./][^/]*")            # of an upload: the hash of what is in it, and what it is called
@@ -99,6 +102,20 @@ class Upload:
         return [Image.fromarray(pixels) for pixels in as_pixels(self.found.frames(numbers, small))] if numbers else []
 
 
+@contextmanager
+def brought(told: str, places: Places) -> Iterator[Path]:
+    """A file that came, which is taken away afterwards.  BadInput where it lies elsewhere: a browser may say any name."""
+    path, home = Path(told).resolve(), places.uploads
+    if not path.is_relative_to(home) or not path.relative_to(home).as_posix().startswith(ARRIVING) or not path.is_file():
+        raise BadInput("that file did not come, or is gone; bring it again")
+    try:
+        yield path
+    except FileNotFoundError:                           # others brought the same, and theirs was read first
+        raise BadInput("that file is gone; bring it again") from None
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def taken(path: Path, told_name: str, places: Places, limits: Limits = Limits()) -> Upload:
     """The file at `path`, copied to the uploads under a name of ours.  BadInput, with the reason, where it is not wanted.
 
@@ -115,14 +132,24 @@ def taken(path: Path, told_name: str, places: Places, limits: Limits = Limits())
     folder = places.uploads / hash_of(path)[:16]
     if found := kept(folder):
         return looked_at(found, limits)
-    folder.mkdir(parents=True, exist_ok=True)
+    with apart(places) as here:                         # of this one alone: others may bring the same file now
+        part = here / (name + ending)
+        shutil.copyfile(path, part)
+        looked_at(part, limits)
+        folder.mkdir(exist_ok=True)
+        part.replace(folder / part.name)
+    return looked_at(folder / part.name, limits)
+
+
+@contextmanager
+def apart(places: Places) -> Iterator[Path]:
+    """A folder in that of uploads, for a while.  BadInput where nothing can be written."""
     try:
-        with aside(folder / (name + ending)) as part:
-            shutil.copyfile(path, part)
-        return looked_at(folder / (name + ending), limits)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        places.uploads.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=ARRIVING, dir=places.uploads) as folder:
+            yield Path(folder)
+    except OSError as wrong:
+        raise BadInput(f"it cannot be kept: {wrong.strerror or wrong}") from wrong
 
 
 def ending_of(head: bytes) -> str | None:
@@ -140,18 +167,20 @@ def kept(folder: Path) -> Path | None:
 
 
 def looked_at(path: Path, limits: Limits) -> Upload:
+    with path.open("rb") as file:                       # before all its frames are decoded
+        size = claimed(file.read(64)) or read(path, 1).size
+    if size[0] * size[1] > limits.pixels:
+        raise BadInput(f"{path.name} is {by(size)}, and {limits.pixels / 1e6:.1f} million pixels are taken at most; "
+                       "scale it first")
     upload = read(path, limits.frames)
     if not upload.found.whole:
         raise BadInput(f"{path.name} has more than {limits.frames} frames; cut it first")
     if upload.count > 1 and upload.seconds > limits.seconds:
         raise BadInput(f"{path.name} is {upload.seconds:.1f} s long, and {limits.seconds:g} s are taken at most; cut it first")
-    if upload.size[0] * upload.size[1] > limits.pixels:
-        raise BadInput(f"{path.name} is {by(upload.size)}, and {limits.pixels / 1e6:.1f} million pixels are taken at most; "
-                       "scale it first")
     return upload
 
 
-@lru_cache(32)                                          # of one name and hash there is one clip
+@lru_cache(64)                                          # of one name and hash there is one clip
 def read(path: Path, frames: int | None) -> Upload:
     """frames: beyond which nothing is looked at; None: there is no such end."""
     found = footage(path, frames)

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from ..errors import BadInput
+from ..options import MOST_JOBS
 from .fields import COMMON, Fields, place, text, whole
 
-MOST = 10_000                                           # jobs, where nobody said otherwise
 LARGEST = 1 << 20                                       # bytes of a file
 DIGITS = 18                                             # of a whole number
 AXES = {"clips": "clip", "targets": "target", "methods": "method", "settings": "", "seeds": "seed"}
@@ -78,7 +78,7 @@ class Block:
                 yield {**self.common, **clip, **method, **target, "settings": some, "seed": seed}
 
 
-def read(path: Path, most: int = MOST) -> tuple[list[Fields], Path | None]:
+def read(path: Path, most: int = MOST_JOBS) -> tuple[list[Fields], Path | None]:
     """The jobs of a file, and its `out`.  BadInput where it is none, and where there are none or more than `most`."""
     told, base = loaded(path), path.resolve().parent
     several = told.pop("jobs", [{}])

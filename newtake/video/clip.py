@@ -153,7 +153,7 @@ def footage(path: Path, enough: int | None) -> Footage:
         return folder(path)
     if not path.is_file():
         raise BadInput(f"{path} is neither a file nor a folder")
-    return picture(path) if path.suffix.lower() in SUFFIXES else movie(path, enough)
+    return picture(path, enough) if path.suffix.lower() in SUFFIXES else movie(path, enough)
 
 
 def chosen(found: Footage, frames: int | None, start: int, stride: int) -> range:

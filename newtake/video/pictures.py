@@ -21,13 +21,13 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 TRANSPARENT = "transparent parts are laid on white"
 
 
-def picture(path: Path) -> Footage:
-    """A picture, which is a clip of one frame, or an animated WebP."""
+def picture(path: Path, enough: int | None = None) -> Footage:
+    """A picture, which is a clip of one frame, or an animated WebP, of which no more than `enough` frames are looked at."""
     notes = []
     with opened(path) as image:
         count = getattr(image, "n_frames", 1)
         if image.format == "WEBP" and count > 1:
-            return animation(path)
+            return animation(path, enough)
         if count > 1:
             notes.append(f"only the first of its {count} pictures is read")
         if see_through(image):
@@ -60,13 +60,13 @@ def listed(path: Path) -> tuple[list[Path], int]:
     return chosen, len(files) - len(chosen)
 
 
-def animation(path: Path) -> Footage:
+def animation(path: Path, enough: int | None) -> Footage:
     """An animated WebP, which tells the time of a frame once the frame is decoded."""
     times, notes, faults = [], [], []
     end, size, clear = Fraction(0), (0, 0), False
     with opened(path) as image:
         size, told = image.size, getattr(image, "n_frames", 1)
-        for number in range(told):
+        for number in range(told)[:enough]:
             try:
                 image.seek(number)
                 image.load()
@@ -82,7 +82,8 @@ def animation(path: Path) -> Footage:
         notes.append(f"its times do not increase: shown at {RATE} a second")
         times, end = [number / RATE for number in range(len(times))], len(times) / RATE
     notes += [TRANSPARENT] * clear + faults
-    return Footage(path.name, partial(turning, path), tuple(times), end, size, notes=tuple(notes), faults=tuple(faults))
+    whole = enough is None or told <= enough or bool(faults)
+    return Footage(path.name, partial(turning, path), tuple(times), end, size, whole, tuple(notes), faults=tuple(faults))
 
 
 def shots(files: list[Path]) -> Iterator[Shot]:
