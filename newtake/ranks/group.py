@@ -193,7 +193,10 @@ def opened() -> Iterator[Ranks]:
     there = dist.is_initialized()
     if not there:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
-    with among(Ranks(dist.get_rank(), dist.get_world_size())) as here:
-        yield here
-    if not there and here.waiting:                      # after a mistake some are gone, for whom this would wait
-        dist.destroy_process_group()
+    here = Ranks(dist.get_rank(), dist.get_world_size())
+    try:
+        with among(here):
+            yield here
+    finally:                                            # gloo's threads must not outlive Python; nccl would wait
+        if not there and (here.waiting or not torch.cuda.is_available()):
+            dist.destroy_process_group()
