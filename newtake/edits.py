@@ -15,7 +15,7 @@ import torch
 
 from .cache import Kept, Memory, Paths
 from .errors import BadInput, Note
-from .methods.masks import where
+from .methods.masks import in_source, where
 from .methods.request import Request, request
 from .models.counted import Counted
 from .models.ranks import shared_out
@@ -75,6 +75,14 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
         with timed(seconds, "decoding"):
             videos = tuple(decoded(counted, row, video, means.scratch) for row in z)
     return Edit(videos, video, model, method, counted.evaluations + kept.now, seconds, inside, asked_of(kept))
+
+
+def located(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0,
+            means: Means | None = None, **said: Any) -> Tensor:
+    """Where the words that change are in the clip, (r f h w) bools in latents: see `methods.masks.in_source`."""
+    windowed = (means or Means()).windowed(model, method, video, editing=False)
+    with torch.no_grad():
+        return in_source(windowed, method.setup, encoded(windowed, video), request(model, source, targets, seed=seed, **said))
 
 
 @contextmanager

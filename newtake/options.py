@@ -64,8 +64,6 @@ Address = Annotated[str | None, Option("--address", help="of a Ray cluster that 
                                        "it one is started on this machine")]
 Workers = Annotated[int | None, Option("--workers", help="processes of the engine ray; by default as many as have room")]
 Tries = Annotated[int, Option("--tries", min=1, help="how often a job is begun at most, whose worker dies or that fails")]
-MOST_JOBS = 10_000
-Most = Annotated[int, Option("--most", min=1, help="jobs that are meant at most")]
 Json = Annotated[bool, Option("--json", help="print one JSON object")]
 
 

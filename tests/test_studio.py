@@ -281,6 +281,10 @@ def test_kinds_of_edit_and_masks_are_chosen(opened, clip):
     page.get_by_role("button", name="Where it may change").click()
     frame = page.locator(".strip img").first
     plain = frame.get_attribute("src")
+    page.get_by_label("What it should become").fill(TARGET)
+    button(page, "Show where the words are").click()
+    says(page, "where the words do not look", "#line")
+    playwright.expect(frame).not_to_have_attribute("src", plain, timeout=PATIENCE)
     page.get_by_label("a box").click()
     playwright.expect(frame).not_to_have_attribute("src", plain, timeout=PATIENCE)
     page.get_by_label("what I draw").click()
@@ -319,7 +323,7 @@ def test_what_cannot_be_is_refused_in_a_line(opened, place, clip):
 def test_a_telephone_and_a_keyboard_are_enough(opened, run):
     page = reopened(opened(viewport={"width": 390, "height": 844}), run)
     for name in ("Where it may change", "Words", "Checkpoint, adapters", "Seed, cuts"):
-        page.get_by_role("button", name=name).click()
+        page.locator("button.label-wrap", has_text=name).click()
     button(page, "Play").wait_for()
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     nameless = page.locator("input:visible, textarea:visible, button:visible, select:visible").evaluate_all(

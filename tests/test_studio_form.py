@@ -16,7 +16,7 @@ from newtake.methods import METHODS, configured, spelled
 from newtake.methods.configuring import settings, values
 from newtake.places import Places
 from newtake.record import Background, Job
-from newtake.studio import PRESETS, Form, Limits, uploads
+from newtake.studio import PRESETS, Form, Limits, pictures, uploads
 from newtake.studio import fields as of_methods
 from newtake.studio.form import job
 from newtake.studio.uploads import of_hash, opened, recipe, taken
@@ -115,6 +115,13 @@ def test_who_is_refused_takes_nothing_from_who_brings_the_same(places, clip, mon
         taken(clip, "mine", places)
     assert opened(others[0].name, places).count == 3
     assert [path.name for path in places.uploads.rglob("*.*")] == ["theirs.mp4"]
+
+
+@pytest.mark.parametrize("wrong", [dict(start=-1), dict(stride=0), dict(stride=-2), dict(frames=-3), dict(frames=0),
+                                   dict(start=3)])
+def test_frames_that_are_not_there_are_refused(places, clip, wrong):
+    with pytest.raises(BadInput, match=r"must be at least|none is chosen"):
+        pictures.thumbnails(Form(**wrong), taken(clip, "clip", places), places)
 
 
 @pytest.mark.parametrize("name", ["", "clip.mp4", "../../brought.mp4", "0" * 16 + "/clip.mp4", ".arriving/clip.mp4"])

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,12 +14,13 @@ from newtake.models.load import load
 from newtake.models.windows import Windowed
 from newtake.places import Places
 from newtake.run import run
-from newtake.studio import Form, Queue, Studio, filled, history, uploads
+from newtake.studio import Form, Queue, Studio, filled, history, pictures, uploads
 from newtake.studio.door import Rules
 from newtake.studio.jobs import ENDED, MOST, State
 from newtake.track import stoppable, track, watched
 from newtake.world import Scene
 from newtake.world.clips import video
+from newtake.world.render import masks
 
 SOON = 60                                               # seconds, of what takes none unless it hangs
 
@@ -202,6 +204,20 @@ def test_a_forecast_says_what_it_would_take(studio, form):
     ticket = studio.queue.forecast("a", studio.job(form))
     assert ticket.over.wait(SOON) and ticket.state.kind == "done", ticket.state
     assert "2 frames of 64x64" in ticket.state.result[0] and "evaluations" in ticket.state.result[1]
+
+
+def test_words_are_shown_where_they_are(studio, form):
+    scene = Scene(object="ball", colour="red", background="grass", frames=4, size=(64, 64))
+    few = pictures.few(replace(form, box="", guests="", frames=None, stride=2, settings={}), studio.places)
+    ticket = studio.queue.locate("a", studio.job(replace(few, targets="a blue ball on the grass", words="ball", weights="")))
+    assert ticket.over.wait(SOON) and ticket.state.kind == "done", ticket.state
+    frames, numbers = ticket.state.result
+    plain = uploads.opened(form.clip, studio.places).frames(0, 2, 2)
+    spared = np.stack([(np.array(a) == np.array(b)).all(-1) for a, b in zip(frames, plain, strict=True)])
+    there = masks(scene)[::2] > 0
+    assert [*numbers] == [0, 2] and spared[there].mean() > 0.9 and spared[~there].mean() < 0.1
+    ticket = studio.queue.locate("a", studio.job(replace(few, targets="a big red ball on the grass", weights="")))
+    assert ticket.over.wait(SOON) and ticket.state.kind == "refused" and "no word of the clip changes" in ticket.state.line
 
 
 def test_the_network_is_kept_and_another_takes_its_place(studio, form, monkeypatch):

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..options import (
-    MOST_JOBS,
     Address,
     CacheFolder,
     ClipModel,
     Download,
     Engine,
     Json,
-    Most,
     Option,
     Tries,
     Trust,
@@ -31,9 +29,12 @@ if TYPE_CHECKING:
     from ..engines import Event
     from ..sweep import Run
 
+MOST = 10_000
+
 
 def sweep(jobs: Annotated[Path, typer.Argument(help="a YAML file: see docs/sweep.md")],
-          engine: Engine = "local", address: Address = None, workers: Workers = None, tries: Tries = 3, most: Most = MOST_JOBS,
+          engine: Engine = "local", address: Address = None, workers: Workers = None, tries: Tries = 3,
+          most: Annotated[int, Option("--most", min=1, help="jobs that are meant at most")] = MOST,
           out: Annotated[Path | None, Option("--out", help="a folder; by default as the file says, or in runs/")] = None,
           dry_run: Annotated[bool, Option("--dry-run", help="count the jobs, and do nothing")] = False,
           report: Annotated[bool, Option(help="measure all runs at the end, and make one page of them")] = True,

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..attention.regions import Words, region, resized
-from ..errors import Note
+from ..errors import BadInput, Note
 from ..inversion.trajectory import Trajectory
 from ..levels import noise
-from ..models.model import Model
+from ..models.model import Model, Text
 from ..shapes import Latents, Numbers, Regions, WordMaps
 from .change import Change
 from .method import Setup
@@ -121,10 +121,27 @@ def where(model: Model, setup: Setup, path: Trajectory, z: Latents, ask: Request
         warnings.warn("the targets only add words, so all may change and nothing of the background is kept; say what changes: "
                       "--word, --mask or --box", Note, stacklevel=2)
     setup = setup if setup.mask is not None else replace(setup, mask=USUAL)
-    words = Words(1 + len(z), by_step=False, tokens=named(ask))
-    levels, clean = model.levels(setup.steps), path.z[-1][:, :, :z.shape[2]]
+    clean = path.z[-1][:, :, :z.shape[2]]
+    words = halfway(model, setup, torch.cat([clean, z]), ask.source.then(ask.targets), ask)
+    return changed(setup, ask, [words], size)
+
+
+def in_source(model: Model, setup: Setup, clean: Latents, ask: Request) -> Regions:
+    """Where each target may change something of a clip (1 f c h w) that nobody has edited yet, (r f h w): what `where` sees in
+    it.  What a target becomes may reach further.  BadInput where the targets only add words.
+    """
+    if not any(change.source for change in ask.changes):
+        raise BadInput("no word of the clip changes, so the words show no place; say what changes")
+    setup, few = setup if setup.mask is not None else replace(setup, mask=USUAL), named(ask)
+    among, size = replace(ask, changes=tuple(change.among(few) for change in ask.changes)), (clean.shape[-2], clean.shape[-1])
+    return changing(setup, among, size, halfway(model, setup, clean, ask.source, ask).mean()[0])
+
+
+def halfway(model: Model, setup: Setup, z: Latents, text: Text, ask: Request) -> Words:
+    """Where the words that matter are in clean latents, all with one noise."""
+    words, levels = Words(len(z), by_step=False, tokens=named(ask)), model.levels(setup.steps)
     at = levels[int(HALFWAY * (len(levels) - 1))]
     eps = noise(ask.seed, range(z.shape[1]), *z.shape[2:]).to(z)
     with model.control(words):
-        model.predict(at.alpha * torch.cat([clean, z]) + at.sigma * eps, at, ask.source.then(ask.targets))
-    return changed(setup, ask, [words], size)
+        model.predict(at.alpha * z + at.sigma * eps, at, text)
+    return words

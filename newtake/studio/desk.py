@@ -39,6 +39,7 @@ class Shown:
     inside: gr.Radio                                    # what says where the edit may change something
     canvas: gr.ImageEditor
     mask: gr.File
+    locate: gr.Button
     forecast: gr.Button
     begin: gr.Button
     line: gr.HTML                                       # why something was refused, what a forecast says
@@ -57,9 +58,9 @@ class Shown:
     @property
     def changing(self) -> list[Any]:
         """What answers may change, with a form's own components."""
-        return [self.file, self.clip, self.strip, self.preset, self.kept, self.inside, self.canvas, self.mask, self.line,
-                self.work, self.cancel, self.result, self.score, self.scores, self.run, self.timer, self.owner, self.seen,
-                self.tabs, self.runs]
+        return [self.file, self.clip, self.strip, self.preset, self.kept, self.inside, self.locate, self.canvas, self.mask,
+                self.line, self.work, self.cancel, self.result, self.score, self.scores, self.run, self.timer, self.owner,
+                self.seen, self.tabs, self.runs]
 
 
 def anew(method: str, settings: Mapping[str, Any]) -> list[Any]:
@@ -151,7 +152,8 @@ class Desk:
 
     def by(self, kind: str, mask: str = "", box: str = "", canvas: Any = None) -> Answer:
         """What says where, and nothing else of its kind."""
-        return {self.shown.inside: kind, self.ask["mask"]: mask, self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
+        return {self.shown.inside: kind, self.shown.locate: gr.Button(visible=kind == "words"),
+                self.ask["mask"]: mask, self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
                 self.shown.canvas: gr.ImageEditor(canvas, visible=kind == "drawn"),
                 self.shown.mask: gr.File(None, visible=kind == "file")}
 
@@ -196,6 +198,12 @@ class Desk:
         return self.going(owner)
 
     @told
+    def locate(self, names: Sequence[str], owner: str, *given: Any) -> Answer:
+        form = pictures.few(self.form(names, given), self.studio.places)
+        self.studio.queue.locate(owner, self.studio.job(form))
+        return self.going(owner)
+
+    @told
     def score(self, owner: str, run: str) -> Answer:
         self.studio.queue.score(owner, history.opened(run, self.studio.places))
         return self.going(owner)
@@ -237,6 +245,9 @@ class Desk:
             return {**self.result(state.result), **self.past()}
         if isinstance(state.result, list):
             return {shown.line: views.noted([*state.result, *state.notes])}
+        if isinstance(state.result, tuple):
+            told = "under colour: where the words do not look; what a target becomes may reach further"
+            return {shown.strip: views.strip(*state.result), shown.line: views.noted([told, *state.notes])}
         return self.scored(history.opened(run, self.studio.places)) if run else {}
 
     # Runs

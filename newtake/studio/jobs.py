@@ -20,6 +20,7 @@ from ..run import run
 from ..show import noted
 from ..track import stoppable, watched
 from .history import Past, scored
+from .pictures import of_words
 
 MOST = 8                                                # that one owner may have waiting
 ENDED = 100                                             # that ended and are remembered
@@ -102,7 +103,8 @@ class Ticket:
 class Queue:
     """One worker, who keeps the network of the last job.  As a context it works inside, and cancels what is left at the end.
 
-    Results: of `submit` the name of the run folder, of `forecast` lines for people, of `score` see `history.scored`.
+    Results: of `submit` the name of the run folder, of `forecast` lines for people, of `locate` a `pictures.Strip`, of `score`
+    what `history.scored` says.
     """
 
     def __init__(self, places: Places, way: Way = Way()):
@@ -135,23 +137,28 @@ class Queue:
 
     def forecast(self, owner: str, job: Job) -> Ticket:
         """What the edit would take, in lines: the dry run.  It waits its turn as well, for it asks the network."""
-        def work(preview: Path) -> State:
-            notes: list[str] = []
-            with noted(notes.append):
-                ready = prepared(job, self.way)
-            return State("done", result=ready.lines(), notes=(*ready.notes, *notes))
+        def lines() -> list[str]:
+            ready = prepared(job, self.way)
+            return [*ready.lines(), *ready.notes]
 
-        return self.hand_in(owner, "an estimate", work)
+        return self.look(owner, "an estimate", lines)
+
+    def locate(self, owner: str, job: Job) -> Ticket:
+        """Where the words that change are in all frames of a job."""
+        return self.look(owner, "where the words are", lambda: of_words(prepared(job, self.way)))
 
     def score(self, owner: str, past: Past) -> Ticket:
         """Scores of a former run."""
+        return self.look(owner, f"scores of {past.name}", lambda: scored(past))
+
+    def look(self, owner: str, title: str, looked: Callable[[], Any]) -> Ticket:
         def work(preview: Path) -> State:
             notes: list[str] = []
             with noted(notes.append):
-                found = scored(past)
+                found = looked()
             return State("done", result=found, notes=tuple(notes))
 
-        return self.hand_in(owner, f"scores of {past.name}", work)
+        return self.hand_in(owner, title, work)
 
     def of(self, owner: str) -> list[Ticket]:
         """This owner's, the newest last: so a browser that comes back finds them."""

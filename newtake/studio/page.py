@@ -68,6 +68,7 @@ def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]
         others["reset"] = gr.Button("Reset", size="sm")
     with gr.Accordion("Where it may change", open=False):
         others["inside"] = gr.Radio(list(ask.MASKS.items()), value="words", label="That is said by")
+        others["locate"] = gr.Button("Show where the words are", size="sm")
         others["canvas"] = gr.ImageEditor(label="Draw over what may change", type="pil", visible=False, sources=(),
                                           layers=False, transforms=(), brush=gr.Brush(24, ["#b4481e"], color_mode="fixed"))
         others["mask"] = gr.File(label="A picture or clip, white where something may change", visible=False, height=100)
@@ -138,5 +139,5 @@ def settings(desk: Desk, blocks: gr.Blocks) -> None:
         if "inversion" in parts:
             parts["inversion"].input(partial(desk.inverted, method, names), [parts["inversion"], *parts.values()], **every)
         sent = [shown.owner, *form.all, *parts.values()]
-        for button, answer in ((shown.begin, desk.begin), (shown.forecast, desk.forecast)):
+        for button, answer in ((shown.begin, desk.begin), (shown.forecast, desk.forecast), (shown.locate, desk.locate)):
             button.click(partial(answer, names), sent, **here).then(None, js=SEEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -11,10 +12,12 @@ from PIL import Image, ImageChops
 from ..errors import BadInput
 from ..options import sides
 from ..places import Places
+from ..ready import Ready
 from ..video import Video, as_pixels
 from .form import Form
-from .uploads import Upload, apart, opened, taken
+from .uploads import SIDE, Upload, apart, opened, taken
 
+Strip = tuple[list[Image.Image], range]                 # frames, and their numbers
 MOST = 8                                                # thumbnails
 LEAST = 480                                             # pixels of a frame's longer side that is drawn on
 PAINT = (180, 72, 30)
@@ -22,16 +25,39 @@ STRENGTH = 0.6                                          # of the paint, where no
 
 
 def chosen(form: Form, count: int) -> range:
-    """Numbers of at most MOST of the frames that a form asks for, evenly spread, of a clip of so many."""
+    """Numbers of at most MOST of the frames that a form asks for, evenly spread, of a clip of so many.  BadInput: of none."""
+    for name, value, least in (("start", form.start, 0), ("stride", form.stride, 1), ("frames", form.frames, 1)):
+        if value is not None and value < least:
+            raise BadInput(f"{name} must be at least {least}, not {value}")
     every = range(form.start, count, form.stride)[:form.frames]
+    if not every:
+        raise BadInput(f"there are {count} frames, from 0 on: none is chosen; begin earlier")
     return every[::max(1, -(-len(every) // MOST))]
 
 
-def thumbnails(form: Form, upload: Upload, places: Places) -> tuple[list[Image.Image], range]:
+def few(form: Form, places: Places) -> Form:
+    """The form of no more frames than are shown.  BadInput."""
+    numbers = chosen(form, opened(form.clip, places).count)
+    return replace(form, start=numbers.start, frames=len(numbers), stride=numbers.step, cuts="ignore")
+
+
+def of_words(ready: Ready) -> Strip:
+    """All frames of a job; what is not where its words are is painted over.  BadInput where they show no place."""
+    from ..edits import Means, located
+
+    job, many = ready.job, len(ready.clip)
+    inside = located(ready.clip, str(job.source), job.targets, ready.method, ready.model, job.seed, Means(windows=job.windows),
+                     words=job.words, spared=job.spared, weights=job.weights, shares=job.shares).any(0)
+    frames = [Image.fromarray(pixels) for pixels in as_pixels(ready.clip[:])]
+    for frame in frames:
+        frame.thumbnail((SIDE, SIDE))
+    masks = [Image.fromarray(mask).resize(frame.size) for mask, frame in zip(inside.cpu().numpy(), frames, strict=True)]
+    return [*map(over, frames, masks)], range(job.start, job.start + many * job.stride, job.stride)
+
+
+def thumbnails(form: Form, upload: Upload, places: Places) -> Strip:
     """Some of the frames that are chosen, with their numbers; what may not change is painted over.  BadInput: there is none."""
     numbers = chosen(form, upload.count)
-    if not numbers:
-        raise BadInput(f"there are {upload.count} frames, from 0 on: none is chosen; begin earlier")
     some = lambda of: of.frames(numbers.start, len(numbers), numbers.step)
     frames = some(upload)
     if form.box:

@@ -30,7 +30,8 @@ def app(studio: Studio) -> Door:
     from .look import look
     from .page import page
 
-    processing_utils.async_ssrf_protected_download = routes.secure_url_stream_response = nowhere
+    processing_utils.async_ssrf_protected_download = nowhere
+    routes.secure_url_stream_response = nowhere         # type: ignore[reportPrivateImportUsage]
     blocks = page(studio)
     blocks.has_launched = True                          # mounted alone, gradio reads every file that a browser names
     outer: Any = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob
 from itertools import product
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..errors import BadInput
-from ..options import MOST_JOBS
 from .fields import COMMON, Fields, place, text, whole
 
 LARGEST = 1 << 20                                       # bytes of a file
@@ -78,7 +77,7 @@ class Block:
                 yield {**self.common, **clip, **method, **target, "settings": some, "seed": seed}
 
 
-def read(path: Path, most: int = MOST_JOBS) -> tuple[list[Fields], Path | None]:
+def read(path: Path, most: float = inf) -> tuple[list[Fields], Path | None]:
     """The jobs of a file, and its `out`.  BadInput where it is none, and where there are none or more than `most`."""
     told, base = loaded(path), path.resolve().parent
     several = told.pop("jobs", [{}])
