@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from .cache import spoken
 from .errors import BadInput, Note
 from .free_memory import taken
-from .ranks import ranks
+from .ranks import Ranks, among, ranks
 from .track import watched
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def counts(method: Method, model: UNet, ask: Request, located: bool) -> tuple[Co
     small = replace(ask, mask=None if ask.mask is None else ask.mask[:SEEN])
     frames = SEEN if small.mask is None else len(small.mask)
     z0 = torch.randn(1, frames, model.net.config.in_channels, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(), quiet():
+    with torch.no_grad(), quiet(), among(Ranks()):
         path = longest.invert(inverting, z0, small)
         z = longest(editing, path, small)
         if located:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .aside import aside
 from .cache import Cache, Paths, named
-from .errors import Note
+from .errors import BadInput, Note
 from .inversion.trajectory import Trajectory
 from .ranks import ranks
 from .ready import Ready, Way, network
@@ -43,10 +44,15 @@ def leading(work: Work, ready: Ready, way: Way) -> Iterator[None]:
 
 
 def joined(make: Callable[[], UNet]) -> UNet:
-    """This rank's network, where all ranks have theirs.  BadInput on all where one has none, or not on a device of its own."""
-    model = ranks().agreed(make)
-    if ranks().of > 1:
-        ranks().apart(model.device)
+    """This rank's network, where all ranks have the same.  BadInput on all where one has another or none, or not on a device of
+    its own."""
+    here = ranks()
+    model = here.agreed(make)
+    if here.of > 1:
+        here.apart(model.device)
+        hashes = here.every(model.hash)
+        if other := [number for number, one in enumerate(hashes) if one != hashes[0]]:
+            raise BadInput(f"rank {other[0]} has another network than rank 0; put the same files on every machine")
     return model
 
 
@@ -92,13 +98,13 @@ def led_path(cache: Cache, key: Any, make: Callable[[], Trajectory], count: Any,
 
     def together() -> Trajectory:
         here.told(lambda: None)                         # there is one to be made
-        send(shelf().folder or Path())
+        copied(shelf().folder)
         return make()
 
     with cache.path(key, together, count, device) as kept:
         here.told(lambda: kept._replace(path=None))
         if not kept.fresh:
-            send(cache.folder / named(key))
+            copied(cache.folder / named(key))
         yield kept
 
 
@@ -108,22 +114,23 @@ def followed_path(make: Callable[[], Trajectory], device: str) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="newtake-") as name:
         folder = Path(name)
         while (kept := here.told()) is None:
-            receive(folder)
+            copied(folder)
             with keeping(Shelf(folder, device)):
                 path = make()
         if not kept.fresh:
-            receive(folder)
+            copied(folder)
             path = Trajectory.load(folder, device)
         yield kept._replace(path=path)
 
 
-def send(folder: Path) -> None:
-    for file in sorted(folder.glob("*")):
-        ranks().told(lambda file=file: (file.name, file.read_bytes()))
-    ranks().told(lambda: None)
+def copied(folder: Path | None) -> None:
+    """The files of rank 0's folder, in those of the others.  BadInput on all where one has no room."""
+    here = ranks()
+    for name in here.told(lambda: sorted(file.name for file in folder.glob("*")) if folder else []):
+        content = here.told(lambda name=name: (folder / name).read_bytes())
+        here.agreed(lambda name=name, content=content: None if here.number == 0 else put(folder / name, content))
 
 
-def receive(folder: Path) -> None:
-    while (one := ranks().told()) is not None:
-        name, content = one
-        (folder / name).write_bytes(content)
+def put(file: Path, content: bytes) -> None:
+    with aside(file) as part:
+        part.write_bytes(content)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .aside import aside
 from .errors import BadInput
+from .ranks import ranks
 from .track import track
 
 Thing = TypeVar("Thing")
@@ -146,9 +147,11 @@ def walk(
     kept = shelf()
 
     def keep(step: int, state: State) -> State:
-        for put in kept.before:
-            put()
-        return kept.put(work, step, state)
+        def put() -> State:
+            for one in kept.before:
+                one()
+            return kept.put(work, step, state)
+        return ranks().agreed(put)                      # where one rank has no room, none goes on
 
     if not kept.has(work, 0):
         keep(0, start())

@@ -17,6 +17,7 @@ from newtake.attention.call import Frames
 from newtake.attention.frames import index, look
 from newtake.attention.share import Share
 from newtake.errors import BadInput
+from newtake.following import copied, joined
 from newtake.inversion import INVERSIONS
 from newtake.levels import diffusion
 from newtake.methods import METHODS, configured
@@ -25,6 +26,7 @@ from newtake.models.temporal import fresh
 from newtake.models.unet import UNet
 from newtake.models.windows import Windowed
 from newtake.ranks import Ranks, ranks
+from newtake.shelf import Shelf, keeping
 from newtake.tuning import prepared, tune
 from newtake.video import Video
 
@@ -87,10 +89,7 @@ def uneven():
 
 def on(device):
     """What is wrong with it, of this device on every rank."""
-    try:
-        ranks().apart(torch.device(device))
-    except BadInput as wrong:
-        return str(wrong)
+    return wrong(lambda: ranks().apart(torch.device(device)))
 
 
 def slopes(checkpointing):
@@ -131,6 +130,40 @@ def mistaken(by):
         except BadInput as wrong:
             found.append(str(wrong))
     return found
+
+
+def other_weights():
+    """What is wrong where a rank has another network, and where none has."""
+    def make(by):
+        model = network()
+        model.net.conv_in.bias += ranks().number == by
+        return model
+
+    return [wrong(lambda by=by: joined(lambda: make(by))) for by in (0, 1, 2)]
+
+
+def without_room(by, folder):
+    """What is wrong where a rank has no folder to keep an inversion in, and which steps lie in that of this one."""
+    here = Path(folder) / str(ranks().number)
+    here.touch() if ranks().number == by else here.mkdir()
+    method = configured("ddim", steps=2)
+    with keeping(Shelf(here)):
+        said = wrong(lambda: method.invert(shared_out(network()), networks.clip(5, 4, 6), asked()))
+    return said, [] if here.is_file() else [file.name for file in here.iterdir()]
+
+
+def copies(folder):
+    """Rank 0's files, of which one is on rank 1 already."""
+    here = Path(folder) / str(ranks().number)
+    copied(here)
+    return {file.name: file.read_bytes() for file in here.iterdir()}
+
+
+def wrong(work):
+    try:
+        work()
+    except BadInput as mistake:
+        return str(mistake)
 
 
 # That it is what one process does
@@ -218,6 +251,27 @@ def test_tuning_and_going_on_with_it(two, tmp_path):
 def test_a_mistake_of_one_is_that_of_all(two):
     assert two(mistaken, 0) == [["no such thing", "no such thing"]] * 2
     assert two(mistaken, 1) == [["made", "rank 1: no such thing"], ["made", "rank 1: no such thing"]]
+
+
+def test_all_have_the_same_network(two):
+    for first, second, none in two(other_weights):
+        assert "rank 1 has another network" in first and first == second and none is None
+
+
+def test_where_one_has_no_room_none_goes_on(two, tmp_path):
+    for by, said in (0, "cannot keep"), (1, "rank 1: cannot keep"):
+        (tmp_path / str(by)).mkdir()
+        told = two(without_room, by, tmp_path / str(by))
+        assert all(why.startswith(said) for why, _ in told)
+        assert told[by][1] == [] and told[1 - by][1] == ["inverting-0000.safetensors"]      # of the same step
+
+
+def test_files_of_rank_0_are_those_of_all(two, tmp_path):
+    (tmp_path / "0").mkdir()
+    (tmp_path / "1").mkdir()
+    for rank, name, content in (0, "a", b"one"), (0, "b", b"two"), (1, "a", b"old"):
+        (tmp_path / str(rank) / name).write_bytes(content)
+    assert two(copies, tmp_path) == [{"a": b"one", "b": b"two"}] * 2
 
 
 def test_devices_are_for_one_rank_each(two):

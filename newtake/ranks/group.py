@@ -101,24 +101,25 @@ class Ranks:
 
     def agreed(self, make: Callable[[], Made]) -> Made:
         """What this rank makes.  BadInput on all where one of them cannot."""
-        import torch.distributed as dist
-
         if self.of == 1:
             return make()
         made, wrong = tried(make)
-        every: list[Any] = [None] * self.of
-        dist.all_gather_object(every, wrong)
-        for number, one in enumerate(every):
+        for number, one in enumerate(self.every(wrong)):
             if one is not None:
                 raise BadInput(f"rank {number}: {one}" if number else one)
         return made                                     # pyright: ignore[reportReturnType]
 
-    def apart(self, device: torch.device) -> None:
-        """BadInput unless the ranks can work on devices such as this one, on a GPU one alone."""
+    def every(self, one: Any) -> list[Any]:
+        """What each rank has in the place of this one, rank 0's first."""
         import torch.distributed as dist
 
-        every: list[Any] = [None] * self.of
-        dist.all_gather_object(every, (socket.gethostname(), str(device)))
+        found: list[Any] = [None] * self.of
+        dist.all_gather_object(found, one)
+        return found
+
+    def apart(self, device: torch.device) -> None:
+        """BadInput unless the ranks can work on devices such as this one, on a GPU one alone."""
+        every = self.every((socket.gethostname(), str(device)))
         if device.type not in ("cpu", "cuda"):
             raise BadInput(f"several ranks work on GPUs of NVIDIA or on processors, not on {device}; give --device cpu")
         if device.type == "cuda" and len({*every}) < self.of:
@@ -192,7 +193,10 @@ def opened() -> Iterator[Ranks]:
     there = dist.is_initialized()
     if not there:
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
-    with among(Ranks(dist.get_rank(), dist.get_world_size())) as here:
-        yield here
-    if not there and here.waiting:                      # after a mistake some are gone, for whom this would wait
-        dist.destroy_process_group()
+    here = Ranks(dist.get_rank(), dist.get_world_size())
+    try:
+        with among(here):
+            yield here
+    finally:                                            # gloo's threads must not outlive Python; nccl would wait
+        if not there and (here.waiting or not torch.cuda.is_available()):
+            dist.destroy_process_group()
