@@ -96,7 +96,7 @@ def pixels(size: str | None) -> tuple[int, int] | None:
     found = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", size)
     both = (int(found[1]), int(found[2])) if found else (0, 0)
     if 0 in both:
-        raise BadInput(f"--size takes WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
+        raise BadInput(f"a size is WIDTHxHEIGHT in pixels, such as 512x320, not {size!r}")
     return both
 
 
@@ -104,7 +104,7 @@ def sides(box: str) -> tuple[float, float, float, float]:
     try:
         x, y, w, h = (float(side) if "." in side else int(side) for side in box.split(","))
     except ValueError:
-        raise BadInput(f"--box takes X,Y,WIDTH,HEIGHT, such as 40,20,128,96 or 0.25,0.0,0.5,1.0, not {box!r}") from None
+        raise BadInput(f"a box is X,Y,WIDTH,HEIGHT, such as 40,20,128,96 or 0.25,0.0,0.5,1.0, not {box!r}") from None
     return x, y, w, h
 
 

@@ -123,7 +123,7 @@ def test_the_command_says_what_is_wrong(capsys, made, tmp_path, monkeypatch):
             ((folder, "--layout", "coco"), "unknown layout 'coco'; known are davis, tgve"),
             ((folder, "--layout", "davis"), "has no prompts.csv"), ((tmp_path / "none", "--layout", "davis"), "no such folder"),
             ((folder, "--layout", "editboard", "--method", "magic"), "unknown method"),
-            ((folder, "--layout", "editboard", "--size", "big"), "--size takes WIDTHxHEIGHT"),
+            ((folder, "--layout", "editboard", "--size", "big"), "a size is WIDTHxHEIGHT"),
             ((folder, "--layout", "editboard", "--network", "eyes=x"), "unknown network 'eyes'"),
             ((folder, "--layout", "editboard", "--network", "pick"), "--network takes NAME=VALUE"),
             (("world", "--size", "64x64"), "for the folder of a data set"), (("world", "--clip-model", "x"), "for the folder"),
