@@ -270,7 +270,7 @@ def test_mistakes_are_one_line_and_nothing_is_replaced(capsys, made, tmp_path):
     edit, clip, other = place / "edit.mkv", place / "clip.mkv", place / "mask.webp"
     box = ["--box", "0,0,4,4"]
     for given, line in (([], "--mask PICTURE|CLIP, or --box"), ([*box, "--mask", clip], "not both"),
-                        (["--box", "30,0,9,9"], "the picture is 33x25"), (["--box", "1,2,3"], "--box takes"),
+                        (["--box", "30,0,9,9"], "the picture is 33x25"), (["--box", "1,2,3"], "a box is X,Y,WIDTH,HEIGHT"),
                         (["--box", "0,0,0.5,1.5"], "shares of the picture"), ([*box, "--out", clip], "would replace the clip"),
                         ([*box, "--out", place], "would replace the edit"), ([*box, "--feather", -1], "feather"),
                         ([*box, "--out", tmp_path / "x.gif", "--lossless"], "never lossless"),
