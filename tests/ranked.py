@@ -16,6 +16,12 @@ from newtake.ranks import opened, ranks
 PRELOADED = ["diffusers", "newtake.cli", "newtake.edits", "newtake.methods", "newtake.models.load", "networks", "ranked"]
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @final
 class Started:
     """So many ranks; called with a function that pickle knows, and what it is given: what each rank makes of it."""
@@ -24,9 +30,7 @@ class Started:
         """patience: seconds after which nobody will answer any more."""
         context = get_context("forkserver")             # the imports are made once
         context.set_forkserver_preload(PRELOADED)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.pipes, self.processes, self.patience = [], [], patience
         for number in range(of):
             ours, theirs = context.Pipe()

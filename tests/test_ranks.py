@@ -1,6 +1,9 @@
 """Two ranks give what one process gives: of every method and inversion, windows, norms and layers over the clip, gradients, and
 the command line."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -10,7 +13,7 @@ import pytest
 import torch
 import tunings
 from networks import asked, relative
-from ranked import Compared, Started
+from ranked import Compared, Started, free_port
 from shell import SOURCE, TARGET, newtake, ran
 
 from newtake.attention.call import Frames
@@ -278,6 +281,25 @@ def test_devices_are_for_one_rank_each(two):
     assert two(on, "cpu") == [None, None]
     for device, why in ("cuda:0", "a GPU each"), ("mps", "not on mps"):
         assert all(why in wrong for wrong in two(on, device))
+
+
+LEAVES = """
+from pathlib import Path
+from newtake.ranks import opened, ranks
+
+with opened():
+    import torch.distributed.nn.functional              # as diffusers does
+    ranks().every(0)
+print([name for task in Path("/proc/self/task").glob("*") if "gloo" in (name := (task / "comm").read_text())])
+"""
+
+
+def test_gloo_ends_with_the_ranks():
+    """Its threads would abort Python at its end, now and then."""
+    told = dict(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
+    both = [subprocess.Popen([sys.executable, "-c", LEAVES], env=os.environ | told | {"RANK": rank}, stdout=subprocess.PIPE)
+            for rank in "01"]
+    assert [one.communicate(timeout=60)[0].strip() for one in both] == [b"[]"] * 2
 
 
 def test_the_command(two, place, capsys):

@@ -186,6 +186,7 @@ def opened() -> Iterator[Ranks]:
         return
     import torch
     import torch.distributed as dist
+    import torch.distributed.nn.functional  # made later, its functions would hold the group for ever
 
     if (place := int(os.environ.get("LOCAL_RANK", 0))) < torch.cuda.device_count():
         torch.cuda.set_device(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ class Shown:
     strip: gr.HTML
     read: gr.Button
     preset: gr.Dropdown
-    kept: gr.JSON                                       # [method, settings that are filled in, when]
+    kept: gr.Textbox                                    # JSON: a method, its settings that are filled in, when
     reset: gr.Button
     inside: gr.Radio                                    # what says where the edit may change something
     canvas: gr.ImageEditor
@@ -63,9 +64,9 @@ class Shown:
                 self.seen, self.tabs, self.runs]
 
 
-def anew(method: str, settings: Mapping[str, Any]) -> list[Any]:
+def anew(method: str, settings: Mapping[str, Any]) -> str:
     """To be filled in again, even where they are those that were."""
-    return [method, dict(settings), time.monotonic_ns()]
+    return json.dumps([method, dict(settings), time.monotonic_ns()])
 
 
 def told(work: Work) -> Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
@@ -51,7 +52,7 @@ def asked(studio: Studio) -> tuple[dict[str, Any], dict[str, Any], gr.Accordion]
     """The form, what belongs to it, and the place of a method's settings."""
     listed = studio.places.listed()
     form: dict[str, Any] = {name: gr.Textbox(visible="hidden") for name in ("clip", "mask")}
-    others: dict[str, Any] = {"kept": gr.JSON(anew(DEFAULT, {}), visible="hidden")}
+    others: dict[str, Any] = {"kept": gr.Textbox(anew(DEFAULT, {}), visible="hidden")}
     with gr.Group():
         others |= {"file": gr.File(label="Clip", height=130, elem_classes="drop"), "clip": gr.HTML(DROP, elem_id="clip"),
                    "strip": gr.HTML(elem_id="strip")}
@@ -101,7 +102,7 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     blocks.load(desk.arrives, shown.owner, **here)
     shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
-    gr.on([part.change for part in chosen], desk.look, form.all, **here)
+    gr.on([part.change for part in chosen], desk.look, form.all, trigger_mode="always_last", **here)
     shown.read.click(desk.read, form.all, **every)
     shown.preset.input(desk.preset, shown.preset, **every)
     form["method"].input(desk.method, form["method"], **every)
@@ -130,8 +131,8 @@ def settings(desk: Desk, blocks: gr.Blocks) -> None:
     shown, form, here, every = desk.shown, desk.ask, answering(desk, []), answering(desk, desk.ask.all)
 
     @gr.render([shown.kept], [blocks.load, shown.kept.change], queue=False, show_progress="hidden")
-    def drawn(kept: tuple[str, dict[str, Any], int]) -> None:
-        method, values, _ = kept
+    def drawn(kept: str) -> None:
+        method, values, _ = json.loads(kept)
         known = fields(method, values.get("inversion"))
         with gr.Group(elem_classes="fields"):
             parts = {field.name: setting(field, values.get(field.name, field.default)) for field in known}

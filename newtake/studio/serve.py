@@ -26,6 +26,7 @@ def app(studio: Studio) -> Door:
     import gradio
     from fastapi import FastAPI
     from gradio import processing_utils, routes
+    from gradio.blocks import BlocksConfig
 
     from .look import look
     from .page import page
@@ -33,6 +34,7 @@ def app(studio: Studio) -> Door:
     processing_utils.async_ssrf_protected_download = nowhere
     routes.secure_url_stream_response = nowhere         # type: ignore[reportPrivateImportUsage]
     blocks = page(studio)
+    BlocksConfig.attach_load_events = nothing           # it walks a table of components that another answer may change
     blocks.has_launched = True                          # mounted alone, gradio reads every file that a browser names
     outer: Any = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     outer.get("/runs/{name}/{file}")(partial(of_run, studio))
@@ -40,6 +42,10 @@ def app(studio: Studio) -> Door:
     gradio.mount_gradio_app(outer, blocks, "/", footer_links=[], run_history=False, ssr_mode=False, mcp_server=False,
                             pwa=False, max_file_size=studio.limits.bytes, **look())
     return Door(outer, studio.rules)
+
+
+def nothing(self: Any, rendered_in: Any = None) -> None:
+    """In place of what gradio looks for in settings that are drawn anew: none of them has a value that is made at each load."""
 
 
 async def nowhere(address: str, *_: Any, **__: Any) -> Any:
