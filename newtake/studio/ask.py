@@ -69,12 +69,17 @@ def frames() -> dict[str, Any]:
 
 def method() -> dict[str, Any]:
     names = [(name.replace("_", " "), name) for name in METHODS]
-    return {"method": gr.Dropdown(names, value=DEFAULT, label="Method", info=about(METHODS[DEFAULT])[1])}
+    return {"method": gr.Dropdown(names, value=DEFAULT, label="Method", info=told_of(DEFAULT))}
 
 
 def chosen(method: str) -> gr.Dropdown:
     """Another method in its place, and what it does."""
-    return gr.Dropdown(value=method, info=about(METHODS[method])[1])
+    return gr.Dropdown(value=method, info=told_of(method))
+
+
+def told_of(method: str) -> str:
+    """What it does."""
+    return about(METHODS[method])[1]
 
 
 def where() -> dict[str, Any]:

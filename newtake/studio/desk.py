@@ -15,7 +15,7 @@ import gradio as gr
 
 from ..errors import BadInput
 from . import Studio, history, pictures, uploads, views
-from .ask import NAMES, Ask, chosen
+from .ask import NAMES, Ask, chosen, told_of
 from .fields import PRESETS
 from .form import Form, filled
 from .jobs import Ticket
@@ -107,14 +107,15 @@ class Desk:
         if upload.told:
             return self.again(upload.told, upload.name)
         first = Form(clip=upload.name, frames=min(upload.count, FIRST))
-        return {**{self.ask[name]: getattr(first, name) for name in ("clip", "start", "frames", "stride")}, **self.by("words")}
+        return {**{self.ask[name]: getattr(first, name) for name in ("clip", "start", "frames", "stride")},
+                self.shown.inside: "words", **self.by("words")}
 
     def again(self, record: Any, clip: str = "") -> Answer:
         """The form of a record; clip: which is taken where its own is not here."""
         form, missing = filled(record, self.studio.places)
         form = replace(form, clip=form.clip or clip)
         kind = "file" if form.mask else "box" if form.box else "words"
-        return {**self.ask.filled(form), **self.by(kind, form.mask, form.box), self.shown.preset: None,
+        return {**self.ask.filled(form), self.shown.inside: kind, **self.by(kind, form.mask, form.box), self.shown.preset: None,
                 self.shown.kept: anew(form.method, form.settings),
                 self.shown.line: views.noted(["these are the settings of that run", *missing])}
 
@@ -147,14 +148,14 @@ class Desk:
 
     @told
     def inside(self, kind: str, clip: str, start: int | None) -> Answer:
-        """Another way to say where."""
+        """Another way to say where.  The choice itself is left as it is: it may be another by now."""
         canvas = pictures.canvas(uploads.opened(clip, self.studio.places), start or 0) if kind == "drawn" else None
         return self.by(kind, box="0.25, 0.25, 0.5, 0.5" if kind == "box" else "", canvas=canvas)
 
     def by(self, kind: str, mask: str = "", box: str = "", canvas: Any = None) -> Answer:
         """What says where, and nothing else of its kind."""
-        return {self.shown.inside: kind, self.shown.locate: gr.Button(visible=kind == "words"),
-                self.ask["mask"]: mask, self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
+        return {self.shown.locate: gr.Button(visible=kind == "words"), self.ask["mask"]: mask,
+                self.ask["box"]: gr.Textbox(box, visible=kind == "box"),
                 self.shown.canvas: gr.ImageEditor(canvas, visible=kind == "drawn"),
                 self.shown.mask: gr.File(None, visible=kind == "file")}
 
@@ -175,7 +176,7 @@ class Desk:
                 self.ask["method"]: chosen(preset.method), self.shown.kept: anew(preset.method, preset.settings)}
 
     def method(self, name: str) -> Answer:
-        return {self.ask["method"]: chosen(name), self.shown.kept: anew(name, {})}
+        return {self.ask["method"]: gr.Dropdown(info=told_of(name)), self.shown.kept: anew(name, {})}
 
     def inverted(self, method: str, names: Sequence[str], chosen: str, *settings: Any) -> Answer:
         """Another inversion, which has settings of its own."""

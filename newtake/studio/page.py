@@ -25,6 +25,7 @@ SEEN = """() => {
   const made = document.querySelector(".made");         // on a narrow screen it lies below the form
   if (made.getBoundingClientRect().top > innerHeight * 0.8) made.scrollIntoView({behavior: "smooth"});
 }"""
+NEWEST: dict[str, Any] = {"trigger_mode": "always_last"}  # what is chosen while the last choice is answered is answered, too
 OFTEN = 0.5                                             # seconds between looks at work that goes on
 
 
@@ -99,16 +100,17 @@ def wired(desk: Desk, blocks: gr.Blocks, before: gr.Tab) -> None:
     """What is answered by whom; but for the buttons that send a method's settings."""
     shown, form = desk.shown, desk.ask
     here, every = answering(desk, []), answering(desk, form.all)
+    newest = every | NEWEST
     blocks.load(desk.arrives, shown.owner, **here)
     shown.file.upload(desk.arrived, shown.file, **every).success(desk.propose, form.all, **every)
     chosen = [form[name] for name in ("clip", "mask", "start", "frames", "stride", "box")]
-    gr.on([part.change for part in chosen], desk.look, form.all, trigger_mode="always_last", **here)
+    gr.on([part.change for part in chosen], desk.look, form.all, **here | NEWEST)
     shown.read.click(desk.read, form.all, **every)
-    shown.preset.input(desk.preset, shown.preset, **every)
-    form["method"].input(desk.method, form["method"], **every)
+    shown.preset.input(desk.preset, shown.preset, **newest)
+    form["method"].input(desk.method, form["method"], **newest)
     shown.reset.click(desk.method, form["method"], **every)
-    shown.inside.input(desk.inside, [shown.inside, form["clip"], form["start"]], **every)
-    shown.canvas.input(desk.drew, shown.canvas, **every)
+    shown.inside.input(desk.inside, [shown.inside, form["clip"], form["start"]], **newest)
+    shown.canvas.input(desk.drew, shown.canvas, **newest)
     shown.mask.upload(desk.masked, shown.mask, **every)
     shown.cancel.click(desk.cancel, shown.owner, **here)
     shown.score.click(desk.score, [shown.owner, shown.run], **here)
@@ -138,7 +140,8 @@ def settings(desk: Desk, blocks: gr.Blocks) -> None:
             parts = {field.name: setting(field, values.get(field.name, field.default)) for field in known}
         names = [*parts]
         if "inversion" in parts:
-            parts["inversion"].input(partial(desk.inverted, method, names), [parts["inversion"], *parts.values()], **every)
+            parts["inversion"].input(partial(desk.inverted, method, names), [parts["inversion"], *parts.values()],
+                                     **every | NEWEST)
         sent = [shown.owner, *form.all, *parts.values()]
         for button, answer in ((shown.begin, desk.begin), (shown.forecast, desk.forecast), (shown.locate, desk.locate)):
             button.click(partial(answer, names), sent, **here).then(None, js=SEEN)
