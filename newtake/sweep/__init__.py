@@ -6,8 +6,8 @@
         for event in carried_out(engine, runs, out, way): ...
 """
 
-from .file import read
+from .file import MOST, read
 from .jobs import checked
 from .runs import Run, carried_out, finished, held, kept, kind_of, runs_of
 
-__all__ = ["Run", "carried_out", "checked", "finished", "held", "kept", "kind_of", "read", "runs_of"]
+__all__ = ["MOST", "Run", "carried_out", "checked", "finished", "held", "kept", "kind_of", "read", "runs_of"]

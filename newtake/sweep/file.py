@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob
 from itertools import product
-from math import inf, prod
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import yaml
 from ..errors import BadInput
 from .fields import COMMON, Fields, place, text, whole
 
+MOST = 10_000                                           # jobs, where nobody said otherwise
 LARGEST = 1 << 20                                       # bytes of a file
 DIGITS = 18                                             # of a whole number
 AXES = {"clips": "clip", "targets": "target", "methods": "method", "settings": "", "seeds": "seed"}
@@ -77,7 +78,7 @@ class Block:
                 yield {**self.common, **clip, **method, **target, "settings": some, "seed": seed}
 
 
-def read(path: Path, most: float = inf) -> tuple[list[Fields], Path | None]:
+def read(path: Path, most: int = MOST) -> tuple[list[Fields], Path | None]:
     """The jobs of a file, and its `out`.  BadInput where it is none, and where there are none or more than `most`."""
     told, base = loaded(path), path.resolve().parent
     several = told.pop("jobs", [{}])
