@@ -15,8 +15,8 @@ import torch
 
 from .cache import Kept, Memory, Paths
 from .errors import BadInput, Note
-from .methods.masks import in_source, where
 from .methods.request import Request, request
+from .methods.where import in_source, where
 from .models.counted import Counted
 from .models.ranks import shared_out
 from .models.vae import at_once
@@ -79,7 +79,7 @@ def edited(video: Video, source: str, targets: Sequence[str], method: Method, mo
 
 def located(video: Video, source: str, targets: Sequence[str], method: Method, model: UNet, seed: int = 0,
             means: Means | None = None, **said: Any) -> Tensor:
-    """Where the words that change are in the clip, (r f h w) bools in latents: see `methods.masks.in_source`."""
+    """Where the words that change are in the clip, (r f h w) bools in latents: see `methods.where.in_source`."""
     windowed = (means or Means()).windowed(model, method, video, editing=False)
     with torch.no_grad():
         return in_source(windowed, method.setup, encoded(windowed, video), request(model, source, targets, seed=seed, **said))

@@ -73,7 +73,7 @@ def counts(method: Method, model: UNet, ask: Request, located: bool) -> tuple[Co
     """Of the inversion and of the edit, whatever the clip's length.  located: with the pass that says where it differs."""
     import torch
 
-    from .methods.masks import where
+    from .methods.where import where
     from .models.counted import Counted
     from .models.shadow import Shadow
 

@@ -116,8 +116,7 @@ def reckoned(ready: Ready, way: Way) -> Ready:
     from .methods.request import request
 
     job, (_, inside, model) = ready.job, next(ready.parts())
-    ask = request(model, str(job.source), job.targets, seed=job.seed, words=job.words, spared=job.spared, weights=job.weights,
-                  shares=job.shares, mask=inside)
+    ask = request(model, str(job.source), job.targets, seed=job.seed, mask=inside, **job.of_words)
     expected = estimate(ready.method, model, ask, [ready.clip.part(shot) for shot in ready.shots], way.memory, job.windows,
                         job.background.keep)
     longest = max(map(len, ready.shots))

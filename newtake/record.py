@@ -69,6 +69,11 @@ class Job:
     background: Background = Background()
     light: tuple[str, ...] = ()                         # ways to make the model lighter: see `models.light`
 
+    @property
+    def of_words(self) -> dict[str, Any]:
+        """What is said of words, as `methods.request.request` takes it."""
+        return {"words": self.words, "spared": self.spared, "weights": self.weights, "shares": self.shares}
+
 
 @dataclass(frozen=True)
 class Edit:

@@ -20,6 +20,8 @@ from .ready import Ready, Way, prepared
 from .record import Edit, Job, record
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .edits import Means
     from .invitation import Invitation
     from .methods.method import Method
@@ -90,9 +92,17 @@ def carried_out(ready: Ready, way: Way, beside: Path = Path()) -> Edit:
     with paths(way.cache, beside) as kept:
         for clip, mask, model in ready.parts():
             done.append(edited(clip, str(job.source), job.targets, ready.method, model, job.seed,
-                               Means(kept, job.windows, beside, watch), job.background.keep, words=job.words, spared=job.spared,
-                               weights=job.weights, shares=job.shares, mask=mask))
+                               Means(kept, job.windows, beside, watch), job.background.keep, mask=mask, **job.of_words))
     return joined(done, ready.clip)
+
+
+def located(job: Job, way: Way = Way()) -> tuple[Video, Tensor]:
+    """The job's clip as one shot, and where the words that change are in it, (r f h w) bools in latents.  BadInput."""
+    from . import edits
+
+    ready = prepared(replace(job, cuts="ignore"), way)
+    return ready.clip, edits.located(ready.clip, str(ready.job.source), job.targets, ready.method, ready.model, job.seed,
+                                     edits.Means(windows=ready.job.windows), **job.of_words)
 
 
 def previewed(job: Job, way: Way) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 import torch
@@ -10,17 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..attention.regions import Words, region, resized
-from ..errors import BadInput, Note
-from ..inversion.trajectory import Trajectory
-from ..levels import noise
-from ..models.model import Model, Text
-from ..shapes import Latents, Numbers, Regions, WordMaps
+from ..shapes import Numbers, Regions, WordMaps
 from .change import Change
 from .method import Setup
 from .request import Request
-
-USUAL = 0.3                                             # of a frame's maximum, where a method has no mask of its own
-HALFWAY = 0.5                                           # share of the steps
 
 
 def masked(setup: Setup, ask: Request) -> bool:
@@ -52,6 +44,12 @@ def named(ask: Request) -> list[int]:
     return sorted({token for change in ask.changes for tokens in change.told for token in tokens})
 
 
+def of_named(ask: Request) -> Request:
+    """The request in maps of these tokens alone."""
+    few = named(ask)
+    return replace(ask, changes=tuple(change.among(few) for change in ask.changes))
+
+
 def changed(
     setup: Setup, ask: Request, words: list[Words], size: tuple[int, int], source: WordMaps | None = None
 ) -> Regions:
@@ -62,8 +60,7 @@ def changed(
     """
     if not words:
         return changing(setup, ask, size, None)
-    maps, few = words[0].mean(), named(ask)             # of these tokens alone
-    among = replace(ask, changes=tuple(change.among(few) for change in ask.changes))
+    maps, few, among = words[0].mean(), named(ask), of_named(ask)
     if len(maps) > len(ask.changes):
         return changing(setup, among, size, maps[0], maps[1:])
     return changing(setup, among, size, torch.zeros_like(maps[0]) if source is None else only(source, few), maps)
@@ -106,42 +103,3 @@ def found(change: Change, maps: list[Tensor], size: tuple[int, int], setup: Setu
     if len(maps) > 1 and not (change.source or change.target):
         inside = torch.ones_like(inside)
     return inside & ~seek(change.spared, 0)
-
-
-def where(model: Model, setup: Setup, path: Trajectory, z: Latents, ask: Request) -> Regions:
-    """Where finished targets z (r f c h w) may differ from the clip, (r f h w): inside the user's mask, or where the words are
-    that change, in the clip or in what became of it.
-
-    The network is asked once more for that: for the words of the clip and of the targets, all with one noise, halfway.
-    """
-    size = z.shape[-2], z.shape[-1]
-    if ask.mask is not None:
-        return changing(setup, ask, size, None)
-    if not any(change.source or change.target for change in ask.changes):
-        warnings.warn("the targets only add words, so all may change and nothing of the background is kept; say what changes: "
-                      "--word, --mask or --box", Note, stacklevel=2)
-    setup = setup if setup.mask is not None else replace(setup, mask=USUAL)
-    clean = path.z[-1][:, :, :z.shape[2]]
-    words = halfway(model, setup, torch.cat([clean, z]), ask.source.then(ask.targets), ask)
-    return changed(setup, ask, [words], size)
-
-
-def in_source(model: Model, setup: Setup, clean: Latents, ask: Request) -> Regions:
-    """Where each target may change something of a clip (1 f c h w) that nobody has edited yet, (r f h w): what `where` sees in
-    it.  What a target becomes may reach further.  BadInput where the targets only add words.
-    """
-    if not any(change.source for change in ask.changes):
-        raise BadInput("no word of the clip changes, so the words show no place; say what changes")
-    setup, few = setup if setup.mask is not None else replace(setup, mask=USUAL), named(ask)
-    among, size = replace(ask, changes=tuple(change.among(few) for change in ask.changes)), (clean.shape[-2], clean.shape[-1])
-    return changing(setup, among, size, halfway(model, setup, clean, ask.source, ask).mean()[0])
-
-
-def halfway(model: Model, setup: Setup, z: Latents, text: Text, ask: Request) -> Words:
-    """Where the words that matter are in clean latents, all with one noise."""
-    words, levels = Words(len(z), by_step=False, tokens=named(ask)), model.levels(setup.steps)
-    at = levels[int(HALFWAY * (len(levels) - 1))]
-    eps = noise(ask.seed, range(z.shape[1]), *z.shape[2:]).to(z)
-    with model.control(words):
-        model.predict(at.alpha * z + at.sigma * eps, at, text)
-    return words

@@ -248,8 +248,8 @@ class Desk:
         if isinstance(state.result, list):
             return {shown.line: views.noted([*state.result, *state.notes])}
         if isinstance(state.result, tuple):
-            told = "the frames show it: under colour is where the words do not look; what a target becomes may reach further"
-            return {shown.strip: views.strip(*state.result), shown.line: views.noted([told, *state.notes])}
+            where = "the frames show it: under colour is where the words do not look; what a target becomes may reach further"
+            return {shown.strip: views.strip(*state.result), shown.line: views.noted([where, *state.notes])}
         return self.scored(history.opened(run, self.studio.places)) if run else {}
 
     # Runs

@@ -145,7 +145,7 @@ class Queue:
 
     def locate(self, owner: str, job: Job) -> Ticket:
         """Where the words that change are in all frames of a job."""
-        return self.look(owner, "where the words are", lambda: of_words(prepared(job, self.way)))
+        return self.look(owner, "where the words are", lambda: of_words(job, self.way))
 
     def score(self, owner: str, past: Past) -> Ticket:
         """Scores of a former run."""

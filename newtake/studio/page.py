@@ -45,7 +45,6 @@ def page(studio: Studio) -> gr.Blocks:
         wired(desk, blocks, before)
         with holder:
             settings(desk, blocks)
-    blocks.queue(default_concurrency_limit=None)
     return blocks
 
 

@@ -12,8 +12,11 @@ from PIL import Image, ImageChops
 from ..errors import BadInput
 from ..options import sides
 from ..places import Places
-from ..ready import Ready
+from ..ready import Way
+from ..record import Job
+from ..run import located
 from ..video import Video, as_pixels
+from ..video.clip import countable
 from .form import Form
 from .uploads import SIDE, Upload, apart, opened, taken
 
@@ -26,9 +29,7 @@ STRENGTH = 0.6                                          # of the paint, where no
 
 def chosen(form: Form, count: int) -> range:
     """Numbers of at most MOST of the frames that a form asks for, evenly spread, of a clip of so many.  BadInput: of none."""
-    for name, value, least in (("start", form.start, 0), ("stride", form.stride, 1), ("frames", form.frames, 1)):
-        if value is not None and value < least:
-            raise BadInput(f"{name} must be at least {least}, not {value}")
+    countable(form.frames, form.start, form.stride)
     every = range(form.start, count, form.stride)[:form.frames]
     if not every:
         raise BadInput(f"there are {count} frames, from 0 on: none is chosen; begin earlier")
@@ -38,21 +39,17 @@ def chosen(form: Form, count: int) -> range:
 def few(form: Form, places: Places) -> Form:
     """The form of no more frames than are shown.  BadInput."""
     numbers = chosen(form, opened(form.clip, places).count)
-    return replace(form, start=numbers.start, frames=len(numbers), stride=numbers.step, cuts="ignore")
+    return replace(form, start=numbers.start, frames=len(numbers), stride=numbers.step)
 
 
-def of_words(ready: Ready) -> Strip:
+def of_words(job: Job, way: Way) -> Strip:
     """All frames of a job; what is not where its words are is painted over.  BadInput where they show no place."""
-    from ..edits import Means, located
-
-    job, many = ready.job, len(ready.clip)
-    inside = located(ready.clip, str(job.source), job.targets, ready.method, ready.model, job.seed, Means(windows=job.windows),
-                     words=job.words, spared=job.spared, weights=job.weights, shares=job.shares).any(0)
-    frames = [Image.fromarray(pixels) for pixels in as_pixels(ready.clip[:])]
+    clip, inside = located(job, way)
+    frames = [Image.fromarray(pixels) for pixels in as_pixels(clip[:])]
     for frame in frames:
         frame.thumbnail((SIDE, SIDE))
-    masks = [Image.fromarray(mask).resize(frame.size) for mask, frame in zip(inside.cpu().numpy(), frames, strict=True)]
-    return [*map(over, frames, masks)], range(job.start, job.start + many * job.stride, job.stride)
+    masks = [Image.fromarray(mask).resize(frame.size) for mask, frame in zip(inside.any(0).cpu().numpy(), frames, strict=True)]
+    return [*map(over, frames, masks)], range(job.start, job.start + len(clip) * job.stride, job.stride)
 
 
 def thumbnails(form: Form, upload: Upload, places: Places) -> Strip:

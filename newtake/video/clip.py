@@ -48,9 +48,7 @@ class Video:
         None: its own) and cropped in the middle.  What is missing or damaged among them is said in the notes; with `whole` it
         is BadInput.  Raises BadInput for what cannot be read and for frames that are not there.
         """
-        for name, value, least in (("frames", frames, 1), ("start", start, 0), ("stride", stride, 1)):
-            if value is not None and value < least:
-                raise BadInput(f"{name} must be at least {least}, not {value}")
+        countable(frames, start, stride)
         if size is not None and min(size) < 1:
             raise BadInput(f"size must be at least 1x1, not {by(size)}")
         path = Path(path)
@@ -154,6 +152,13 @@ def footage(path: Path, enough: int | None) -> Footage:
     if not path.is_file():
         raise BadInput(f"{path} is neither a file nor a folder")
     return picture(path, enough) if path.suffix.lower() in SUFFIXES else movie(path, enough)
+
+
+def countable(frames: int | None, start: int, stride: int) -> None:
+    """BadInput where no clip has such frames."""
+    for name, value, least in (("frames", frames, 1), ("start", start, 0), ("stride", stride, 1)):
+        if value is not None and value < least:
+            raise BadInput(f"{name} must be at least {least}, not {value}")
 
 
 def chosen(found: Footage, frames: int | None, start: int, stride: int) -> range:
